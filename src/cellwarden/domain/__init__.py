@@ -1,0 +1,38 @@
+"""Values: frozen, with the unit in each name."""
+
+from cellwarden.domain.cell import Cell, CellLimits, LimitTiers
+from cellwarden.domain.chemistry import Chemistry
+from cellwarden.domain.command import Command
+from cellwarden.domain.estimate import Charge, Explanation, Health, Interval, Life, NotServed
+from cellwarden.domain.finding import Finding, Severity
+from cellwarden.domain.frame import FRAME_COLUMNS, LIST_COLUMNS, Frame, Frames, Series
+from cellwarden.domain.pack import Pack, check_name
+from cellwarden.domain.plan import Plan
+from cellwarden.domain.units import QUANTITIES, Quantity, quantity
+
+__all__ = [
+    "FRAME_COLUMNS",
+    "LIST_COLUMNS",
+    "QUANTITIES",
+    "Cell",
+    "CellLimits",
+    "Charge",
+    "Chemistry",
+    "Command",
+    "Explanation",
+    "Finding",
+    "Frame",
+    "Frames",
+    "Health",
+    "Interval",
+    "Life",
+    "LimitTiers",
+    "NotServed",
+    "Pack",
+    "Plan",
+    "Quantity",
+    "Series",
+    "Severity",
+    "check_name",
+    "quantity",
+]

@@ -1,0 +1,1 @@
+"""Is this the pack, and is it well."""

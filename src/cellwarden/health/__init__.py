@@ -1,0 +1,1 @@
+"""State of charge, state of health, life, each with its uncertainty."""

@@ -1,0 +1,1 @@
+"""Cells made of equations."""

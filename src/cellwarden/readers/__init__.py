@@ -1,0 +1,1 @@
+"""Bytes or rows in, a `Series` out; content decides which reader."""

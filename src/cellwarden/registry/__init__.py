@@ -1,0 +1,1 @@
+"""Models: card, artefact, loading."""

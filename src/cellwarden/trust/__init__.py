@@ -1,0 +1,1 @@
+"""Who said it, was it changed, was anything dropped."""

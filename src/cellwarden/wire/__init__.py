@@ -1,0 +1,1 @@
+"""Messages between edge and hub; no I/O."""
