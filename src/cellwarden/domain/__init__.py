@@ -1,7 +1,7 @@
 """Values: frozen, with the unit in each name."""
 
-from cellwarden.domain.cell import Cell, CellLimits, LimitTiers
-from cellwarden.domain.chemistry import Chemistry
+from cellwarden.domain.cell import Cell, CellLimits, LimitTiers, tiers
+from cellwarden.domain.chemistry import CHEMISTRIES, Chemistry, chemistry_named
 from cellwarden.domain.command import Command
 from cellwarden.domain.estimate import Charge, Explanation, Health, Interval, Life, NotServed
 from cellwarden.domain.finding import Finding, Severity
@@ -11,6 +11,7 @@ from cellwarden.domain.plan import Plan
 from cellwarden.domain.units import QUANTITIES, Quantity, quantity
 
 __all__ = [
+    "CHEMISTRIES",
     "FRAME_COLUMNS",
     "LIST_COLUMNS",
     "QUANTITIES",
@@ -34,5 +35,7 @@ __all__ = [
     "Series",
     "Severity",
     "check_name",
+    "chemistry_named",
     "quantity",
+    "tiers",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cellwarden.domain.chemistry import Chemistry
 from cellwarden.errors import UsageError
 
-__all__ = ["Cell", "CellLimits", "LimitTiers"]
+__all__ = ["Cell", "CellLimits", "LimitTiers", "tiers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,40 @@ class Cell:
                 f"nominal capacity must be above zero, not {self.nominal_capacity_ah}",
                 hint="Take it from the cell's data sheet, in Ah.",
             )
+
+
+def tiers(chemistry: Chemistry, nominal_capacity_ah: float) -> LimitTiers:
+    """Three nested tiers for a cell of which only chemistry and capacity are known.
+
+    - Voltage: the chemistry's window is where the cell is meant to be. `operating` leaves 10 mV
+      outside it, the error of a cell monitor and of a charger; `recommended` 30 mV above and
+      100 mV below; `maximum` 50 mV above, as far as makers tolerate a charger of 4.20 ± 0.05 V,
+      and 300 mV below, where copper does not dissolve yet.
+    - Temperature: the data sheet's window is the `maximum`, because charging colder plates
+      lithium and running hotter spoils the electrolyte; `recommended` stays 2 °C and `operating`
+      5 °C inside it, the error of a sensor on the outside of a cell and time to react.
+    - Current: typical of energy cells, charge 1C, 1.5C, 2C and discharge 3C, 4C, 5C. Power cells
+      stand more; their data sheet comes first.
+    """
+    margins = (
+        (0.010, 0.010, 5.0, 1.0, 3.0),
+        (0.030, 0.100, 2.0, 1.5, 4.0),
+        (0.050, 0.300, 0.0, 2.0, 5.0),
+    )
+
+    def tier(
+        above: float, below: float, inside: float, charge: float, discharge: float
+    ) -> CellLimits:
+        return CellLimits(
+            low_voltage_volt=chemistry.low_voltage_volt - below,
+            high_voltage_volt=chemistry.high_voltage_volt + above,
+            low_charge_temperature_celsius=chemistry.low_charge_temperature_celsius + inside,
+            high_charge_temperature_celsius=chemistry.high_charge_temperature_celsius - inside,
+            low_discharge_temperature_celsius=chemistry.low_discharge_temperature_celsius + inside,
+            high_discharge_temperature_celsius=chemistry.high_discharge_temperature_celsius
+            - inside,
+            high_charge_current_ampere=charge * nominal_capacity_ah,
+            high_discharge_current_ampere=discharge * nominal_capacity_ah,
+        )
+
+    return LimitTiers(*(tier(*row) for row in margins))
