@@ -1,0 +1,175 @@
+"""Accepted batches as rows, and rows back as the frames that were signed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from cellwarden.domain import LIST_COLUMNS, Frames
+from cellwarden.hub.arrow import Column, Masked, Ragged, Repeated
+from cellwarden.hub.store import Store
+from cellwarden.wire import Content, Manifest, Notes, link
+
+__all__ = ["Accepted", "read_frames", "write_batches", "write_findings"]
+
+_MEASURED: Final = ("voltage_volt", "current_ampere")
+_OPTIONAL: Final = (
+    "ambient_temperature_celsius",
+    "humidity_fraction",
+    "soc_fraction",
+    "soc_std_fraction",
+)
+_AHEAD_SECOND: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A batch that is believed."""
+
+    signed: bytes
+    manifest: Manifest
+    content: Content
+    frames: Frames
+    notes: Notes
+    received_unix_time_second: float
+
+
+def write_batches(store: Store, batches: Sequence[Accepted], first_index: int) -> None:
+    """Rows of these batches, inside the caller's transaction."""
+    if not batches:
+        return
+    _write_samples(store, batches)
+    told = [batch.manifest for batch in batches]
+    store.insert(
+        "batch",
+        {
+            "leaf_index": list(range(first_index, first_index + len(batches))),
+            "device": [m.device for m in told],
+            "boot": [m.boot for m in told],
+            "sequence": [m.sequence for m in told],
+            "link": [link(batch.signed) for batch in batches],
+            "salt": [batch.content.salt for batch in batches],
+            "notes": [batch.content.notes for batch in batches],
+            "first_unix_time_second": [m.first_unix_time_second for m in told],
+            "last_unix_time_second": [m.last_unix_time_second for m in told],
+            "frame_count": [m.frame_count for m in told],
+            "value_count": [m.value_count for m in told],
+            "received_unix_time_second": [b.received_unix_time_second for b in batches],
+        },
+    )
+    for batch in batches:
+        _write_notes(store, batch)
+
+
+def _write_samples(store: Store, batches: Sequence[Accepted]) -> None:
+    frames = [batch.frames for batch in batches]
+    counts = [len(part) for part in frames]
+    sequences = np.array([b.manifest.sequence for b in batches], dtype=np.int64)
+    columns: dict[str, Column] = {
+        "device": Repeated([b.manifest.device for b in batches], counts),
+        "sequence": np.repeat(sequences, counts),
+        "frame_index": np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
+        "unix_time_second": np.concatenate([part.unix_time_second for part in frames]),
+    }
+    for name in _MEASURED:
+        columns[name] = np.concatenate([getattr(part, name) for part in frames])
+    for name in _OPTIONAL:
+        parts = [getattr(part, name) for part in frames]
+        if any(part is not None for part in parts):
+            columns[name] = Masked(parts, counts)
+    for name in LIST_COLUMNS:
+        columns[name] = Ragged([getattr(part, name) for part in frames])
+    store.insert("sample", columns)
+
+
+def _write_notes(store: Store, batch: Accepted) -> None:
+    device, sequence = batch.manifest.device, batch.manifest.sequence
+    pack = batch.notes.pack
+    if pack is not None:
+        store.add(
+            "pack",
+            device=device,
+            sequence=sequence,
+            chemistry=pack.chemistry,
+            nominal_capacity_ah=pack.nominal_capacity_ah,
+            series_count=pack.series_count,
+            source=pack.source,
+        )
+    write_findings(store, device, sequence, "edge", batch.notes.findings)
+    ahead = batch.manifest.last_unix_time_second - batch.received_unix_time_second
+    if ahead > _AHEAD_SECOND:
+        # Believed, since it is signed, but not in its time: a person has to look at the clock.
+        store.add(
+            "finding",
+            device=device,
+            sequence=sequence,
+            origin="hub",
+            kind="clock",
+            severity=2,
+            signal="unix_time_second",
+            item=-1,
+            unix_time_second=batch.received_unix_time_second,
+            message=f"the device's clock is {ahead:.0f} s ahead of the hub's",
+            evidence=json.dumps({"ahead_second": ahead}),
+        )
+
+
+def write_findings(
+    store: Store, device: str, sequence: int, origin: str, findings: Sequence[Any]
+) -> None:
+    """Findings of one batch, inside the caller's transaction."""
+    for finding in findings:
+        store.add(
+            "finding",
+            device=device,
+            sequence=sequence,
+            origin=origin,
+            kind=finding.kind,
+            severity=int(finding.severity),
+            signal=finding.signal,
+            item=finding.item,
+            unix_time_second=finding.unix_time_second,
+            message=finding.message,
+            evidence=json.dumps(finding.evidence),
+        )
+
+
+def read_frames(store: Store, device: str, first_sequence: int, last_sequence: int) -> Frames:
+    """The stored frames of a run of batches, bit for bit as they were signed."""
+    found = store.columns(
+        "SELECT unix_time_second, voltage_volt, current_ampere, ambient_temperature_celsius,"
+        " humidity_fraction, soc_fraction, soc_std_fraction, len(cell_voltage_volt) AS cells,"
+        " len(cell_temperature_celsius) AS sensors"
+        " FROM sample WHERE device = ? AND sequence BETWEEN ? AND ?"
+        " ORDER BY sequence, frame_index",
+        [device, first_sequence, last_sequence],
+    )
+    grids = {}
+    for name in LIST_COLUMNS:
+        flat = store.columns(
+            f"SELECT unnest({name}) AS item FROM (SELECT {name} FROM sample"
+            " WHERE device = ? AND sequence BETWEEN ? AND ?"
+            " ORDER BY sequence, frame_index)",
+            [device, first_sequence, last_sequence],
+        )["item"]
+        grids[name] = np.ma.filled(flat, np.nan).astype(np.float32)
+    count = len(found["unix_time_second"])
+    optional: dict[str, Any] = {name: _optional(found[name]) for name in _OPTIONAL}
+    return Frames(
+        unix_time_second=np.ma.filled(found["unix_time_second"], np.nan),
+        **{name: np.ma.filled(found[name], np.nan) for name in _MEASURED},
+        **{
+            name: grid.reshape(count, -1) if count else grid.reshape(0, 0)
+            for name, grid in grids.items()
+        },
+        **optional,
+    )
+
+
+def _optional(column: np.ndarray) -> np.ndarray | None:
+    if np.ma.isMaskedArray(column):
+        mask = np.ma.getmaskarray(column)
+        return None if mask.all() else np.ma.filled(column, np.nan)
+    return column
