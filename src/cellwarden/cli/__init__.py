@@ -1,7 +1,5 @@
 """The command line: parse, call, print, exit code."""
 
+from cellwarden.cli.app import main
+
 __all__ = ["main"]
-
-
-def main() -> None:
-    """Run the command."""

@@ -78,7 +78,9 @@ def _array(column: Column) -> Any:
             na.list_(na.float32()),
             len(column),
             [None, column.offsets],
-            children=[na.c_array(column.values)],
+            children=[
+                na.c_array_from_buffers(na.float32(), len(column.values), [None, column.values])
+            ],
         )
     if isinstance(column, Masked):
         return na.c_array_from_buffers(na.float32(), len(column), [column.bitmap, column.values])

@@ -132,6 +132,13 @@ class Ingest:
         """The sequence that a device has to send next."""
         return self._heads.get(device, _Head()).sequence + 1
 
+    def enrol(self, certificate: x509.Certificate) -> None:
+        """Put a certificate on record whose holder signs entries here."""
+        mark = thumbprint(certificate)
+        if mark not in self._certificates:
+            self._commit(_Group(enrolled=[certificate]))
+            self._certificates[mark] = certificate
+
     def note_refusal(self, error: Error, *, claimed: str, peer: str) -> None:
         """Put a refusal on record that was made before a message was read."""
         group = _Group(refused=[(self._clock(), claimed, peer, type(error).__name__, str(error))])
@@ -309,28 +316,32 @@ class Ingest:
         ]
         entries += [Entry("batch", b.manifest.device, b.signed) for b in group.accepted]
         try:
-            with self._store.transaction() as store:
-                if entries:
-                    grown = self._ledger.write(entries, now)
+            if entries:
+                with self._ledger.appending(entries, now) as grown:
                     self._spent("ledger", started)
                     started = time.thread_time()
-                    first = grown.first_index + len(group.enrolled)
-                    write_batches(store, group.accepted, first)
-                for certificate in group.enrolled:
-                    _write_device(store, certificate)
-                for row in group.refused:
-                    store.add("refusal", **dict(zip(_REFUSAL, row, strict=True)))
+                    write_batches(
+                        self._store, group.accepted, grown.first_index + len(group.enrolled)
+                    )
+                    self._write_beside(group)
+            else:
+                with self._store.transaction():
+                    self._write_beside(group)
         except BaseException:
             for certificate in group.enrolled:
                 self._certificates.pop(thumbprint(certificate), None)
             raise
-        if grown:
-            self._ledger.adopt(grown)
         self._heads.update(group.heads)
         self.accepted_count += len(group.accepted)
         self.refused_count += len(group.refused)
         self._spent("store", started)
         return grown
+
+    def _write_beside(self, group: _Group) -> None:
+        for certificate in group.enrolled:
+            _write_device(self._store, certificate)
+        for row in group.refused:
+            self._store.add("refusal", **dict(zip(_REFUSAL, row, strict=True)))
 
     def _acknowledge(self, outcome: _Outcome, places: dict[int, int]) -> Ack | None:
         if outcome.last is not None:

@@ -1,8 +1,9 @@
 """The ledger as the hub keeps it: leaves, tiles and heads are rows beside the data they prove."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -40,6 +41,7 @@ class Grown:
     first_index: int
     tree: Tree
     note: str
+    fresh: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
 
 class Ledger:
@@ -59,8 +61,20 @@ class Ledger:
         self._full = lru_cache(maxsize=4096)(self._read_tile)
         self.tree, self.note = self._take_up()
 
-    def write(self, entries: Sequence[Entry], now: float) -> Grown:
-        """Leaves, tiles and head as rows, inside the caller's transaction."""
+    @contextmanager
+    def appending(self, entries: Sequence[Entry], now: float) -> Iterator[Grown]:
+        """One transaction: leaves, tiles and head, and whatever the caller writes beside them.
+
+        When it is on disk it is the ledger; if anything fails, nothing has happened.
+        """
+        with self._store.alone():
+            with self._store.transaction():
+                grown = self._write(entries, now)
+                yield grown
+            with self._lock:
+                self.tree, self.note = grown.tree, grown.note
+
+    def _write(self, entries: Sequence[Entry], now: float) -> Grown:
         hashes = [leaf_hash(entry.content) for entry in entries]
         tree, full = self.tree.grow(hashes)
         first = self.tree.size
@@ -84,12 +98,7 @@ class Ledger:
                 },
             )
         note = self._write_head(tree, now)
-        return Grown(first, tree, note)
-
-    def adopt(self, grown: Grown) -> None:
-        """The append is on disk: it is the ledger now."""
-        with self._lock:
-            self.tree, self.note = grown.tree, grown.note
+        return Grown(first, tree, note, {(tile.level, tile.index): tile.hashes for tile in full})
 
     def head(self) -> tuple[Tree, str]:
         """Tree and signed head that belong together."""
@@ -99,6 +108,14 @@ class Ledger:
     def inclusion(self, index: int, tree: Tree) -> list[bytes]:
         """Proof that a leaf is in a tree."""
         return inclusion_proof(index, tree.size, self.tiles(tree))
+
+    def inclusion_in(self, index: int, grown: Grown) -> list[bytes]:
+        """Proof that a leaf is in the tree of an append that is not on disk yet."""
+
+        def full(level: int, number: int) -> bytes:
+            return grown.fresh.get((level, number)) or self._full(level, number)
+
+        return inclusion_proof(index, grown.tree.size, grown.tree.reader(full))
 
     def consistency(self, old: int, tree: Tree) -> list[bytes]:
         """Proof that a smaller tree is the beginning of this one."""

@@ -3,16 +3,18 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
 from cellwarden.domain import LIST_COLUMNS, Frames
+from cellwarden.errors import LedgerError
 from cellwarden.hub.arrow import Column, Masked, Ragged, Repeated
 from cellwarden.hub.store import Store
 from cellwarden.wire import Content, Manifest, Notes, link
 
-__all__ = ["Accepted", "read_frames", "write_batches", "write_findings"]
+__all__ = ["Accepted", "read_batches", "write_batches", "write_findings"]
 
 _MEASURED: Final = ("voltage_volt", "current_ampere")
 _OPTIONAL: Final = (
@@ -40,7 +42,7 @@ def write_batches(store: Store, batches: Sequence[Accepted], first_index: int) -
     """Rows of these batches, inside the caller's transaction."""
     if not batches:
         return
-    _write_samples(store, batches)
+    _write_samples(store, batches, first_index)
     told = [batch.manifest for batch in batches]
     store.insert(
         "batch",
@@ -63,13 +65,13 @@ def write_batches(store: Store, batches: Sequence[Accepted], first_index: int) -
         _write_notes(store, batch)
 
 
-def _write_samples(store: Store, batches: Sequence[Accepted]) -> None:
+def _write_samples(store: Store, batches: Sequence[Accepted], first_index: int) -> None:
     frames = [batch.frames for batch in batches]
     counts = [len(part) for part in frames]
-    sequences = np.array([b.manifest.sequence for b in batches], dtype=np.int64)
+    leaves = np.arange(first_index, first_index + len(batches), dtype=np.int64)
     columns: dict[str, Column] = {
         "device": Repeated([b.manifest.device for b in batches], counts),
-        "sequence": np.repeat(sequences, counts),
+        "leaf_index": np.repeat(leaves, counts),
         "frame_index": np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
         "unix_time_second": np.concatenate([part.unix_time_second for part in frames]),
     }
@@ -136,40 +138,52 @@ def write_findings(
         )
 
 
-def read_frames(store: Store, device: str, first_sequence: int, last_sequence: int) -> Frames:
-    """The stored frames of a run of batches, bit for bit as they were signed."""
-    found = store.columns(
-        "SELECT unix_time_second, voltage_volt, current_ampere, ambient_temperature_celsius,"
-        " humidity_fraction, soc_fraction, soc_std_fraction, len(cell_voltage_volt) AS cells,"
-        " len(cell_temperature_celsius) AS sensors"
-        " FROM sample WHERE device = ? AND sequence BETWEEN ? AND ?"
-        " ORDER BY sequence, frame_index",
-        [device, first_sequence, last_sequence],
-    )
-    grids = {}
-    for name in LIST_COLUMNS:
-        flat = store.columns(
-            f"SELECT unnest({name}) AS item FROM (SELECT {name} FROM sample"
-            " WHERE device = ? AND sequence BETWEEN ? AND ?"
-            " ORDER BY sequence, frame_index)",
-            [device, first_sequence, last_sequence],
+def read_batches(store: Store, first_leaf: int, last_leaf: int) -> dict[int, Frames]:
+    """The stored frames of a run of leaves, each bit for bit as it was signed."""
+    span = [first_leaf, last_leaf]
+    scalars = ", ".join(("leaf_index", "unix_time_second", *_MEASURED, *_OPTIONAL))
+    lengths = ", ".join(f"len({name}) AS {name}" for name in LIST_COLUMNS)
+    order = "WHERE leaf_index BETWEEN ? AND ? ORDER BY leaf_index, frame_index"
+    found = store.columns(f"SELECT {scalars}, {lengths} FROM sample {order}", span)
+    flat = {
+        name: store.columns(
+            f"SELECT unnest({name}) AS item FROM (SELECT {name} FROM sample {order})", span
         )["item"]
-        grids[name] = np.ma.filled(flat, np.nan).astype(np.float32)
-    count = len(found["unix_time_second"])
-    optional: dict[str, Any] = {name: _optional(found[name]) for name in _OPTIONAL}
-    return Frames(
-        unix_time_second=np.ma.filled(found["unix_time_second"], np.nan),
-        **{name: np.ma.filled(found[name], np.nan) for name in _MEASURED},
-        **{
-            name: grid.reshape(count, -1) if count else grid.reshape(0, 0)
-            for name, grid in grids.items()
-        },
-        **optional,
-    )
+        for name in LIST_COLUMNS
+    }
+    leaves = found["leaf_index"]
+    borders = np.flatnonzero(np.diff(leaves, prepend=-1, append=-1))
+    ends = {name: np.concatenate([[0], np.cumsum(found[name])]) for name in LIST_COLUMNS}
+    batches = {}
+    for start, stop in pairwise(borders):
+        rows = slice(start, stop)
+        grids = {
+            name: _grid(flat[name][ends[name][start] : ends[name][stop]], stop - start)
+            for name in LIST_COLUMNS
+        }
+        optional: dict[str, Any] = {name: _optional(found[name][rows]) for name in _OPTIONAL}
+        batches[int(leaves[start])] = Frames(
+            unix_time_second=found["unix_time_second"][rows],
+            voltage_volt=found["voltage_volt"][rows],
+            current_ampere=found["current_ampere"][rows],
+            cell_voltage_volt=grids["cell_voltage_volt"],
+            cell_temperature_celsius=grids["cell_temperature_celsius"],
+            **optional,
+        )
+    return batches
+
+
+def _grid(flat: np.ndarray, row_count: int) -> np.ndarray:
+    values = np.ma.filled(flat, np.nan)
+    if len(values) % row_count:
+        raise LedgerError(
+            "rows of one batch hold lists of different lengths",
+            hint="Somebody changed the store; restore a backup.",
+        )
+    return values.reshape(row_count, len(values) // row_count)
 
 
 def _optional(column: np.ndarray) -> np.ndarray | None:
     if np.ma.isMaskedArray(column):
-        mask = np.ma.getmaskarray(column)
-        return None if mask.all() else np.ma.filled(column, np.nan)
+        return None if np.ma.getmaskarray(column).all() else np.ma.filled(column, np.nan)
     return column

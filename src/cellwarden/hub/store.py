@@ -81,6 +81,12 @@ class Store:
             self._connection.close()
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other thread writes while this lasts."""
+        with self._writing:
+            yield
+
+    @contextmanager
     def transaction(self) -> Iterator["Store"]:
         """All or nothing, on disk when it ends.
 

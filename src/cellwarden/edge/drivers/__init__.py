@@ -1,1 +1,6 @@
-"""Ways to a pack."""
+"""Ways to a pack: the seam, and drivers for records and for the twin."""
+
+from cellwarden.edge.drivers.replay import ReplayDriver
+from cellwarden.edge.drivers.seam import Driver
+
+__all__ = ["Driver", "ReplayDriver"]

@@ -1,8 +1,9 @@
 -- One row a pack sample. NaN in a measured column says that the sensor gave no reading,
 -- NULL that there is no such sensor.
+-- leaf_index and frame_index give back the very order in which a batch was signed.
 CREATE TABLE sample (
     device VARCHAR NOT NULL,
-    sequence BIGINT NOT NULL,
+    leaf_index BIGINT NOT NULL,
     frame_index INTEGER NOT NULL,
     unix_time_second DOUBLE NOT NULL,
     voltage_volt FLOAT,

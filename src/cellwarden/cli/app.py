@@ -1,0 +1,106 @@
+"""Every command and its options; what a command needs is imported when it runs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellwarden.errors import EXIT_CODE, Error, UsageError, look_up
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="cellwarden",
+    help="Battery fleets watched from the sensor to the decision, with proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="The installation's folder. [default: .cellwarden]"),
+]
+
+
+def main() -> None:
+    """Run the command; errors become one line, a hint and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except Error as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  a command talks to its terminal
+        if error.hint:
+            print(f"  what to do: {error.hint}", file=sys.stderr)  # noqa: T201  likewise
+        raise SystemExit(look_up(EXIT_CODE, error)) from None
+
+
+def _with_aes256_only() -> None:
+    """Start over with OpenSSL told to agree on AES-256 alone; it reads that at its start only."""
+    from cellwarden.trust.tls import openssl_settings
+
+    wanted = str(openssl_settings())
+    if os.environ.get("OPENSSL_CONF") != wanted:
+        os.environ["OPENSSL_CONF"] = wanted
+        os.execv(sys.executable, [sys.executable, "-m", "cellwarden", *sys.argv[1:]])  # noqa: S606  ourselves
+
+
+@app.command()
+def init(
+    home: HomeOption = None,
+    device_port: Annotated[int, typer.Option(help="Where devices connect.")] = 8443,
+    page_port: Annotated[int, typer.Option(help="Where browsers connect.")] = 8440,
+) -> None:
+    """Make a new installation: authority, hub, operator, trust roots."""
+    from cellwarden.cli.home import Home
+
+    place = Home.find(home)
+    place.init(device_port=device_port, page_port=page_port)
+    typer.echo(f"Installation in {place.path}")
+    typer.echo(f"Keep a copy of {place.trust} where the hub cannot reach it: `verify` needs it.")
+
+
+@app.command()
+def enrol(name: str, home: HomeOption = None) -> None:
+    """Give a device its key and certificate."""
+    from cellwarden.cli.home import Home
+
+    typer.echo(f"Device {name} is in {Home.find(home).enrol(name)}")
+
+
+@app.command()
+def revoke(name: str, home: HomeOption = None) -> None:
+    """Revoke all certificates of a device; the hub refuses it within seconds."""
+    from cellwarden.cli.home import Home
+
+    count = Home.find(home).revoke(name)
+    typer.echo(f"Revoked {count} certificate{'s' if count != 1 else ''} of {name}.")
+
+
+@app.command()
+def hub(home: HomeOption = None) -> None:
+    """Serve the hub until stopped."""
+    _with_aes256_only()
+    from cellwarden.cli.home import Home
+    from cellwarden.hub.app import run
+
+    run(Home.find(home).hub)
+
+
+@app.command()
+def edge(
+    name: str,
+    record: Annotated[Path, typer.Option(help="A battery file to send as this device.")],
+    home: HomeOption = None,
+    batch_frames: Annotated[int, typer.Option(help="Frames a batch.")] = 3600,
+) -> None:
+    """Run a device: read, sign, seal, keep, send."""
+    _with_aes256_only()
+    from cellwarden.cli.device import send_record
+    from cellwarden.cli.home import Home
+
+    if batch_frames < 1:
+        raise UsageError("a batch has at least one frame", hint="Give --batch-frames 60.")
+    send_record(Home.find(home).device(name), record, batch_frames)

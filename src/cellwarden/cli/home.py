@@ -1,0 +1,201 @@
+"""One folder for one installation on one machine, and the ceremonies that fill it.
+
+HOME/authority/   the certificate authority: keys, ca.crt, crl.pem, issued.jsonl
+HOME/hub/         the hub: keys, hub.crt, config.toml, store.duckdb
+HOME/edge/NAME/   a device: keys, device.crt, hub.toml, outbox.sqlite
+HOME/operator/    the person who ran `init`: keys, operator.crt
+HOME/trust.toml   what a verifier is to trust: authority and ledger key; keep a copy elsewhere
+"""
+
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cellwarden.domain import check_name
+from cellwarden.edge import config as edge_config
+from cellwarden.errors import UsageError
+from cellwarden.hub import setup as hub_setup
+from cellwarden.hub.config import HubConfig, load_config
+from cellwarden.trust.identity import (
+    Authority,
+    Identity,
+    load_certificate,
+    load_key,
+    new_key,
+    pack_key,
+    request,
+    utc,
+)
+from cellwarden.trust.keys import FileKeyStore, write_durably
+
+__all__ = ["Home", "TrustRoots"]
+
+_DEVICE_LIFETIME: Final = timedelta(days=397)
+_HUB_LIFETIME: Final = timedelta(days=397)
+
+
+class TrustRoots(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a verifier trusts; it comes from the verifier, never from the hub under test."""
+
+    authority: str
+    ledger_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of an installation."""
+
+    path: Path
+
+    @staticmethod
+    def find(given: Path | None) -> "Home":
+        """The folder that was given, or `CELLWARDEN_HOME`, or `.cellwarden` here."""
+        named = given or Path(os.environ.get("CELLWARDEN_HOME", ".cellwarden"))
+        return Home(named.absolute())
+
+    @property
+    def hub(self) -> Path:
+        """The hub's folder."""
+        return self.path / "hub"
+
+    @property
+    def operator(self) -> Path:
+        """The folder of the person who ran `init`."""
+        return self.path / "operator"
+
+    @property
+    def trust(self) -> Path:
+        """The verifier's file."""
+        return self.path / "trust.toml"
+
+    def device(self, name: str) -> Path:
+        """A device's folder."""
+        return self.path / "edge" / check_name(name)
+
+    def exists(self) -> bool:
+        """Whether `init` has been run here to its end."""
+        return self.trust.exists()
+
+    def init(
+        self, *, device_port: int = 8443, page_port: int = 8440, host: str = "127.0.0.1"
+    ) -> None:
+        """A new authority, hub and operator.
+
+        Raises:
+            UsageError: there is an installation already.
+        """
+        if self.exists():
+            raise UsageError(f"{self.path} is set up already", hint="Use it, or choose --home.")
+        now = utc(time.time())
+        keys = FileKeyStore.create(self.path / "authority" / "keys")
+        key = new_key()
+        keys.put("authority", pack_key(key))
+        authority = Authority.create("Cellwarden authority", now, key)
+        root = self.path / "authority" / "ca.crt"
+        write_durably(root, authority.certificate.public_bytes(Encoding.PEM))
+        origin = f"cellwarden.local/{secrets.token_hex(4)}"
+        config = HubConfig(origin, host, device_port, page_port)
+        hub_setup.create_hub(self.hub, config)
+        self._certify_hub(authority, config)
+        self._make_operator(authority)
+        address = hub_setup.hub_address(self.hub, config)
+        trust = TrustRoots(root.read_text(), address["ledger_key"])
+        write_durably(self.trust, msgspec.toml.encode(trust))
+
+    def enrol(self, name: str) -> Path:
+        """A new device: its key is made in its folder, the authority signs its certificate.
+
+        Raises:
+            UsageError: there is one of that name.
+        """
+        folder = self.device(name)
+        asked = edge_config.create_device(folder, name)
+        authority = self.authority()
+        certificate = self._issue(authority, asked, Identity("device", name))
+        address = hub_setup.hub_address(self.hub, load_config(self.hub))
+        edge_config.install_certificate(
+            folder, certificate, authority.certificate, edge_config.HubAddress(**address)
+        )
+        return folder
+
+    def revoke(self, name: str) -> int:
+        """Revoke every certificate of a device; gives how many there were."""
+        issued = [row for row in self._issued() if row["uri"] == Identity("device", name).uri()]
+        if not issued:
+            raise UsageError(f"no certificate was issued to {name}", hint="Check the name.")
+        revoked = {row["serial"] for row in self._issued() if row["revoked"]}
+        revoked |= {row["serial"] for row in issued}
+        rows = [{**row, "revoked": row["serial"] in revoked} for row in self._issued()]
+        self._write_issued(rows)
+        numbers = [int(serial, 16) for serial in revoked]
+        listed = self.authority().revocations(numbers, utc(time.time()))
+        write_durably(self.path / "authority" / "crl.pem", listed)
+        write_durably(self.hub / "crl.pem", listed)
+        return len(issued)
+
+    def authority(self) -> Authority:
+        """The certificate authority, which lives on this machine until it is moved."""
+        folder = self.path / "authority"
+        if not (folder / "ca.crt").exists():
+            raise UsageError(f"no authority in {folder}", hint="Run `cellwarden init` first.")
+        certificate = load_certificate((folder / "ca.crt").read_bytes())
+        return Authority(certificate, load_key(FileKeyStore(folder / "keys").get("authority")))
+
+    def trust_roots(self, given: Path | None = None) -> TrustRoots:
+        """The verifier's file."""
+        path = given or self.trust
+        try:
+            return msgspec.toml.decode(path.read_bytes(), type=TrustRoots)
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"there is no {path}",
+                hint="Give --trust FILE: the copy of trust.toml that you kept.",
+            ) from error
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise UsageError(f"{path}: {error}", hint="Use the file that init wrote.") from error
+
+    def _certify_hub(self, authority: Authority, config: HubConfig) -> None:
+        identity = Identity("hub", config.origin.rsplit("/", 1)[-1])
+        key = load_key(FileKeyStore(self.hub / "keys").get("identity"))
+        hosts = sorted({"localhost", "127.0.0.1", config.host} - {"0.0.0.0"})  # noqa: S104  left out
+        certificate = self._issue(authority, request(identity, key), identity, hosts)
+        hub_setup.install_certificate(self.hub, certificate, authority.certificate)
+
+    def _make_operator(self, authority: Authority) -> None:
+        identity = Identity("operator", "local", "administrator")
+        keys = FileKeyStore.create(self.operator / "keys")
+        key = new_key()
+        keys.put("identity", pack_key(key))
+        certificate = self._issue(authority, request(identity, key), identity)
+        write_durably(self.operator / "operator.crt", certificate.public_bytes(Encoding.PEM))
+
+    def _issue(
+        self, authority: Authority, asked: bytes, identity: Identity, hosts: list[str] | None = None
+    ) -> x509.Certificate:
+        lifetime = _HUB_LIFETIME if identity.kind == "hub" else _DEVICE_LIFETIME
+        certificate = authority.issue(asked, identity, utc(time.time()), lifetime, hosts or ())
+        row = {
+            "serial": f"{certificate.serial_number:x}",
+            "uri": identity.uri(),
+            "revoked": False,
+        }
+        self._write_issued([*self._issued(), row])
+        return certificate
+
+    def _issued(self) -> list[dict[str, Any]]:
+        path = self.path / "authority" / "issued.json"
+        if not path.exists():
+            return []
+        rows: list[dict[str, Any]] = msgspec.json.decode(path.read_bytes())
+        return rows
+
+    def _write_issued(self, rows: list[dict[str, Any]]) -> None:
+        write_durably(self.path / "authority" / "issued.json", msgspec.json.encode(rows))

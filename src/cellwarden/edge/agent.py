@@ -1,0 +1,232 @@
+"""The loop on the device: read, look, estimate, sign, seal, keep; and beside it: send.
+
+`Agent` makes batches and `Sender` brings them to the hub; they meet in the outbox only, so a lost
+network never stops the reading and a power loss never loses what was read.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from cryptography import x509
+
+from cellwarden.domain import Finding, Frames
+from cellwarden.edge.drivers.seam import Driver
+from cellwarden.edge.outbox import ChainState, LastAck, Outbox
+from cellwarden.edge.transport import Transport
+from cellwarden.errors import (
+    EDGE_REACTION,
+    Error,
+    LedgerError,
+    ReplayError,
+    TrustError,
+    UnavailableError,
+    look_up,
+)
+from cellwarden.trust.envelope import Sealer, SigningKey, sign
+from cellwarden.trust.identity import thumbprint
+from cellwarden.trust.ledger import NoteKey
+from cellwarden.wire import (
+    BATCH_TYPE,
+    Ack,
+    Content,
+    Message,
+    Notes,
+    Refusal,
+    encode_columns,
+    link,
+    make_manifest,
+    seal_content,
+)
+from cellwarden.wire.notes import PackNote
+
+__all__ = ["Agent", "Device", "Sender"]
+
+_SEND_BYTES: Final = 1 << 20
+_LONGEST_PAUSE_SECOND: Final = 30.0
+
+Watch = Callable[[Frames, bytes], tuple[Frames, tuple[Finding, ...], bytes]]
+"""Looks at frames: gives them back with estimates, what it found, and its own state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Who signs, and to whom it is sealed."""
+
+    name: str
+    key: SigningKey
+    certificate: x509.Certificate
+    sealer: Sealer
+    ledger_key: NoteKey
+
+
+def watch_nothing(frames: Frames, state: bytes) -> tuple[Frames, tuple[Finding, ...], bytes]:
+    """Send frames as they are."""
+    return frames, (), state
+
+
+class Agent:
+    """Turns what a driver reads into signed and sealed batches in the outbox."""
+
+    def __init__(
+        self,
+        device: Device,
+        driver: Driver,
+        outbox: Outbox,
+        *,
+        pack: PackNote | None = None,
+        batch_frames: int = 60,
+        watch: Watch = watch_nothing,
+    ) -> None:
+        self._device = device
+        self._driver = driver
+        self._outbox = outbox
+        self._pack = pack
+        self._batch_frames = batch_frames
+        self._watch = watch
+        self._thumbprint = thumbprint(device.certificate)
+        outbox.begin_boot()
+
+    def step(self) -> bool:
+        """Make the next batch; False when the driver has no more.
+
+        Raises:
+            UnavailableError: the disk or the pack does not serve; call again later.
+        """
+        frames = self._driver.read(self._batch_frames)
+        if frames is None:
+            return False
+        state = self._outbox.state
+        frames, findings, estimator = self._watch(frames, state.estimator)
+        notes = Notes(self._pack, findings)
+        message, state = self._make(frames, notes, state)
+        state = replace(state, position=self._driver.position(), estimator=estimator)
+        self._keep(message, state)
+        self._pack = None  # told once a boot
+        return True
+
+    def _make(self, frames: Frames, notes: Notes, state: ChainState) -> tuple[bytes, ChainState]:
+        content = Content(os.urandom(16), encode_columns(frames), notes.encode())
+        manifest = make_manifest(
+            frames,
+            content,
+            device=self._device.name,
+            boot=state.boot,
+            sequence=state.sequence + 1,
+            previous=state.previous,
+        )
+        signed = sign(
+            manifest.payload(),
+            self._device.key,
+            content_type=BATCH_TYPE,
+            thumbprint=self._thumbprint,
+        )
+        sealed = seal_content(content, signed, self._device.sealer)
+        following = replace(state, sequence=manifest.sequence, previous=link(signed))
+        return Message(signed, sealed).encode(), following
+
+    def _keep(self, message: bytes, state: ChainState) -> None:
+        """Keep what was read, however long the disk takes: it can't be read a second time."""
+        pause = 0.1
+        while True:
+            try:
+                self._outbox.append(message, state)
+            except UnavailableError:
+                if pause > _LONGEST_PAUSE_SECOND:
+                    raise
+                time.sleep(pause)
+                pause *= 2
+            else:
+                return
+
+
+class Sender:
+    """Brings the outbox to the hub, in order, and checks what the hub binds itself to."""
+
+    def __init__(self, device: Device, outbox: Outbox, transport: Transport) -> None:
+        self._device = device
+        self._outbox = outbox
+        self._transport = transport
+        ack = outbox.last_ack()
+        self._sent = ack.sequence if ack else 0
+
+    def step(self) -> int:
+        """Send what waits, as much as fits one request; gives the number of batches taken in.
+
+        Raises:
+            UnavailableError: no way to the hub now; call again later.
+            TrustError: the hub refuses for good, or its proof does not hold.
+        """
+        waiting = self._outbox.after(self._sent, _SEND_BYTES)
+        if not waiting:
+            return 0
+        ack, refusal = self._transport.send([message for _, message in waiting])
+        taken = 0
+        if ack is not None:
+            taken = self._settle(ack, dict(waiting))
+        if refusal is not None:
+            self._hear(refusal)
+        return taken
+
+    def _settle(self, ack: Ack, messages: dict[int, bytes]) -> int:
+        if ack.sequence not in messages:
+            raise LedgerError(
+                f"the hub acknowledges batch {ack.sequence}, which was not sent",
+                hint="Check that this is the right hub.",
+            )
+        manifest = Message.decode(messages[ack.sequence]).manifest
+        ack.check(manifest, self._device.ledger_key)
+        self._outbox.acknowledge(LastAck(ack.sequence, ack.leaf_index, manifest, ack.checkpoint))
+        taken = sum(1 for sequence in messages if sequence <= ack.sequence)
+        self._sent = ack.sequence
+        return taken
+
+    def _hear(self, refusal: Refusal) -> None:
+        """Go back to what the hub waits for, or stop."""
+        wanted = refusal.expected
+        if refusal.kind == ReplayError.__name__ and wanted is not None and wanted - 1 < self._sent:
+            held = self._outbox.after(wanted - 1, 1)
+            if held and held[0][0] == wanted:
+                self._sent = wanted - 1
+                return
+        raise refusal_error(refusal)
+
+
+def refusal_error(refusal: Refusal) -> Error:
+    """The refusal as the error that it stands for."""
+    from cellwarden import errors  # noqa: PLC0415  by name, once, on a rare path
+
+    kind = getattr(errors, refusal.kind, TrustError)
+    if not (isinstance(kind, type) and issubclass(kind, Error)):
+        kind = TrustError
+    return kind(refusal.message, hint=refusal.hint)
+
+
+def keep_sending(
+    sender: Sender, finished: Callable[[], bool], report: Callable[[Error], None]
+) -> None:
+    """Send until everything is made and taken in; waits out a lost network.
+
+    Raises:
+        Error: the hub refuses for good.
+    """
+    pause = 0.05
+    while True:
+        done = finished()
+        try:
+            taken = sender.step()
+        except Error as error:
+            if look_up(EDGE_REACTION, error) != "retry":
+                raise
+            report(error)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECOND)
+            continue
+        if taken:
+            pause = 0.05
+        elif done:
+            return
+        else:
+            time.sleep(0.05)

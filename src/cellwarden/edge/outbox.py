@@ -1,0 +1,222 @@
+"""What is still to be sent, on disk and encrypted, and where the chain of batches stands.
+
+Rules
+- A message and the state after it (sequence, link, driver position) commit together.
+- Nothing is deleted before the hub has acknowledged it; acknowledged messages stay until
+  `keep_bytes` is exceeded, so that a hub restored from a backup can ask for them again.
+- Each blob is AES-256-GCM with its sequence as associated data; the key lies in the `KeyStore`.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from cellwarden.errors import DecodeError, SealError, UnavailableError
+from cellwarden.trust.envelope import from_cbor, to_cbor
+
+__all__ = ["ChainState", "LastAck", "Outbox"]
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS message (
+    sequence INTEGER PRIMARY KEY, byte_count INTEGER NOT NULL, body BLOB NOT NULL
+);
+"""
+_NONCE_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ChainState:
+    """Where a device stands: the batch it made last and how far its driver has read."""
+
+    boot: int = 0
+    sequence: int = 0
+    previous: bytes = bytes(32)
+    position: bytes = b""
+    estimator: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LastAck:
+    """What the hub has bound itself to, last."""
+
+    sequence: int
+    leaf_index: int
+    manifest: bytes
+    checkpoint: str
+
+
+class Outbox:
+    """One SQLite file for one device."""
+
+    def __init__(self, path: Path, key: bytes, *, keep_bytes: int = 64 << 20) -> None:
+        """Open or create it.
+
+        Raises:
+            UnavailableError: the disk does not serve.
+            SealError: the key is not the one it was made with.
+        """
+        self._cipher = AESGCM(key)
+        self._keep_bytes = keep_bytes
+        self._lock = threading.Lock()
+        with _disk(path):
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_TABLES)
+        self._path = path
+        self.state = self._read_state()
+
+    def append(self, message: bytes, state: ChainState) -> None:
+        """Keep a message together with the state that follows from it."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO message VALUES (?, ?, ?)",
+                (state.sequence, len(message), self._lock_up(f"m{state.sequence}", message)),
+            )
+            self._write_state(state)
+        self.state = state
+
+    def begin_boot(self) -> ChainState:
+        """Count a start of the device."""
+        state = self.state
+        state = ChainState(
+            state.boot + 1, state.sequence, state.previous, state.position, state.estimator
+        )
+        with self._transaction():
+            self._write_state(state)
+        self.state = state
+        return state
+
+    def after(self, sequence: int, limit_bytes: int) -> list[tuple[int, bytes]]:
+        """The messages that follow a sequence, oldest first, up to so many bytes (at least one)."""
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        with self._lock, _disk(self._path):
+            rows = self._db.execute(
+                "SELECT sequence, byte_count, body FROM message WHERE sequence > ?"
+                " ORDER BY sequence",
+                (sequence,),
+            )
+            for number, byte_count, body in rows:
+                if found and size + byte_count > limit_bytes:
+                    break
+                found.append((number, self._unlock(f"m{number}", body)))
+                size += byte_count
+        return found
+
+    def acknowledge(self, ack: LastAck) -> None:
+        """Note what the hub has; let go of the oldest of what exceeds the room for it."""
+        told = to_cbor([ack.sequence, ack.leaf_index, ack.manifest, ack.checkpoint])
+        with self._transaction():
+            self._put("ack", told)
+            kept = self._db.execute(
+                "SELECT coalesce(sum(byte_count), 0) FROM message WHERE sequence <= ?",
+                (ack.sequence,),
+            ).fetchone()[0]
+            if kept > self._keep_bytes:
+                self._prune(ack.sequence, kept - self._keep_bytes)
+
+    def last_ack(self) -> LastAck | None:
+        """The newest acknowledgement, if there has been one."""
+        told = self._get("ack")
+        if told is None:
+            return None
+        match from_cbor(told, "the acknowledgement"):
+            case [int(sequence), int(leaf), bytes(manifest), str(checkpoint)]:
+                return LastAck(sequence, leaf, manifest, checkpoint)
+            case _:
+                raise DecodeError("not an acknowledgement", hint="Restore the outbox.")
+
+    def waiting_count(self) -> int:
+        """Messages that are not acknowledged."""
+        ack = self.last_ack()
+        return self.state.sequence - (ack.sequence if ack else 0)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def _prune(self, acknowledged: int, excess: int) -> None:
+        last, size = 0, 0
+        rows = self._db.execute(
+            "SELECT sequence, byte_count FROM message WHERE sequence <= ? ORDER BY sequence",
+            (acknowledged,),
+        )
+        for sequence, byte_count in rows:
+            if size >= excess:
+                break
+            last, size = sequence, size + byte_count
+        self._db.execute("DELETE FROM message WHERE sequence <= ?", (last,))
+
+    def _read_state(self) -> ChainState:
+        told = self._get("chain")
+        if told is None:
+            return ChainState()
+        match from_cbor(told, "the chain's state"):
+            case [int(boot), int(seq), bytes(previous), bytes(position), bytes(estimator)]:
+                return ChainState(boot, seq, previous, position, estimator)
+            case _:
+                raise DecodeError("not a chain's state", hint="Restore the outbox.")
+
+    def _write_state(self, state: ChainState) -> None:
+        self._put(
+            "chain",
+            to_cbor([state.boot, state.sequence, state.previous, state.position, state.estimator]),
+        )
+
+    def _put(self, name: str, body: bytes) -> None:
+        self._db.execute(
+            "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+            (name, self._lock_up(name, body)),
+        )
+
+    def _get(self, name: str) -> bytes | None:
+        with self._lock, _disk(self._path):
+            row = self._db.execute("SELECT body FROM state WHERE name = ?", (name,)).fetchone()
+        return None if row is None else self._unlock(name, row[0])
+
+    def _lock_up(self, name: str, body: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, body, name.encode())
+
+    def _unlock(self, name: str, body: bytes) -> bytes:
+        try:
+            nonce, sealed = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
+            return self._cipher.decrypt(nonce, sealed, name.encode())
+        except (InvalidTag, ValueError) as error:
+            raise SealError(
+                f"{self._path} does not open", hint="Put back the key it was made with."
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, _disk(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise UnavailableError(
+            f"the outbox {path} cannot be used: {error}",
+            hint="Free or mend the disk; nothing that was kept is lost.",
+        ) from error

@@ -1,0 +1,224 @@
+"""The hub as a process: opens its folder, serves devices on one address and people on another."""
+
+import asyncio
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from cellwarden.errors import (
+    HTTP_STATUS,
+    DecodeError,
+    Error,
+    IdentityError,
+    UnavailableError,
+    look_up,
+)
+from cellwarden.hub.assess import Assessor
+from cellwarden.hub.audit import audit_routes
+from cellwarden.hub.config import HubConfig, load_config
+from cellwarden.hub.http import Listener, serve
+from cellwarden.hub.ingest import Ingest, Peer
+from cellwarden.hub.ledger import Ledger
+from cellwarden.hub.service import Hub
+from cellwarden.hub.store import FileStore, LakeStore, Store
+from cellwarden.trust.envelope import Opener, from_cbor
+from cellwarden.trust.identity import Identity, Roots, load_certificate, load_key, utc
+from cellwarden.trust.keys import FileKeyStore, KeyStore
+from cellwarden.trust.tls import require_aes256, server_context
+from cellwarden.wire import Refusal, encode_reply
+
+__all__ = ["open_hub", "run"]
+
+_LONGEST_BODY_BYTES: Final = 32 << 20
+_PEER_SECOND: Final = 60.0
+_ROOTS_SECOND: Final = 2.0
+_log = structlog.get_logger()
+
+
+def open_hub(folder: Path) -> Hub:
+    """The hub of a folder, ready to take in; the caller closes it."""
+    config = load_config(folder)
+    keys = FileKeyStore(folder / "keys")
+    store = Store(_place(config, folder, keys))
+    signing = ed25519.Ed25519PrivateKey.from_private_bytes(keys.get("ledger"))
+    ledger = Ledger(store, signing, config.origin)
+    return Hub(store, ledger, Ingest(store, ledger, Opener(keys.get("seal")), read_roots(folder)))
+
+
+def _place(config: HubConfig, folder: Path, keys: KeyStore) -> FileStore | LakeStore:
+    if config.store == "lake":
+        return LakeStore(config.lake_catalog, config.lake_data_path)
+    return FileStore(folder / "store.duckdb", keys.get("store"))
+
+
+def read_roots(folder: Path) -> Roots:
+    """Authority and revocations as they stand in the hub's folder."""
+    revocations = folder / "crl.pem"
+    return Roots(
+        load_certificate((folder / "ca.crt").read_bytes()),
+        revocations.read_bytes() if revocations.exists() else b"",
+    )
+
+
+class Gate:
+    """Who is on the other end of a connection; looks at a certificate once a minute."""
+
+    def __init__(self, hub: Hub, folder: Path) -> None:
+        self._hub = hub
+        self._folder = folder
+        self._known: dict[str, tuple[float, Peer]] = {}
+        self._roots_read = 0.0
+        self._roots_mtime = -1.0
+
+    def peer(self, request: Request) -> Peer:
+        """The checked peer of a request.
+
+        Raises:
+            IdentityError: no certificate, or not one to believe.
+        """
+        now = self._hub.clock()
+        self._refresh(now)
+        chain = request.scope.get("extensions", {}).get("tls", {}).get("client_cert_chain", [])
+        if not chain:
+            raise IdentityError("no client certificate", hint="Connect with the device's own.")
+        seen = self._known.get(chain[0])
+        if seen is not None and now - seen[0] < _PEER_SECOND:
+            return seen[1]
+        certificate: x509.Certificate = load_certificate(chain[0].encode())
+        identity: Identity = self._hub.ingest.roots.check(certificate, utc(now))
+        if len(self._known) > 10_000:  # noqa: PLR2004  bounds memory
+            self._known.clear()
+        peer = Peer(identity, certificate)
+        self._known[chain[0]] = (now, peer)
+        return peer
+
+    def _refresh(self, now: float) -> None:
+        """Take up a new revocation list within seconds."""
+        if now - self._roots_read < _ROOTS_SECOND:
+            return
+        self._roots_read = now
+        path = self._folder / "crl.pem"
+        changed = path.stat().st_mtime if path.exists() else -1.0
+        if changed != self._roots_mtime:
+            self._roots_mtime = changed
+            self._hub.ingest.roots = read_roots(self._folder)
+            self._known.clear()
+
+
+def device_routes(hub: Hub, gate: Gate) -> list[Route]:
+    """What devices may ask."""
+
+    async def batches(request: Request) -> Response:
+        claimed = "?"
+        try:
+            peer = gate.peer(request)
+            claimed = peer.identity.name
+            bodies = _bodies(await _read_body(request))
+            reply = await asyncio.wrap_future(hub.ingest.submit(bodies, peer))
+            return Response(encode_reply(*reply), media_type="application/cbor")
+        except UnavailableError as error:
+            _log.warning("busy", reason=str(error))
+            return _refuse(error, 429 if "behind" in str(error) else 503, {"Retry-After": "1"})
+        except Error as error:
+            who = claimed if claimed != "?" else _address(request)
+            await asyncio.to_thread(hub.ingest.note_refusal, error, claimed=claimed, peer=who)
+            return _refuse(error, look_up(HTTP_STATUS, error), {})
+
+    async def expected(request: Request) -> Response:
+        try:
+            peer = gate.peer(request)
+        except Error as error:
+            return _refuse(error, look_up(HTTP_STATUS, error), {})
+        return JSONResponse({"sequence": hub.ingest.expected(peer.identity.name)})
+
+    return [
+        Route("/v1/batches", batches, methods=["POST"]),
+        Route("/v1/expected", expected, methods=["GET"]),
+    ]
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "?"
+
+
+def _bodies(body: bytes) -> list[bytes]:
+    match from_cbor(body, "the request"):
+        case [*bodies] if bodies and all(isinstance(item, bytes) for item in bodies):
+            return bodies
+        case _:
+            raise DecodeError("not a list of messages", hint="Update the sender's software.")
+
+
+async def _read_body(request: Request) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > _LONGEST_BODY_BYTES:
+            raise DecodeError(
+                f"a request is longer than {_LONGEST_BODY_BYTES} bytes",
+                hint="Send fewer messages at once.",
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _refuse(error: Error, status: int, headers: dict[str, str]) -> Response:
+    body = encode_reply(None, Refusal(type(error).__name__, str(error), error.hint))
+    return Response(body, status, headers, media_type="application/cbor")
+
+
+def run(folder: Path) -> None:
+    """Serve the hub of a folder until told to stop."""
+    config = load_config(folder)
+    keys = FileKeyStore(folder / "keys")
+    certificate = load_certificate((folder / "hub.crt").read_bytes())
+    key = load_key(keys.get("identity"))
+    hub = open_hub(folder)
+    assessor: Assessor | None = None
+    try:
+        roots = hub.ingest.roots
+
+        def note(reason: str) -> None:
+            error = IdentityError(reason)
+            threading.Thread(
+                target=hub.ingest.note_refusal,
+                args=(error,),
+                kwargs={"claimed": "?", "peer": "?"},
+                daemon=True,
+            ).start()
+
+        device_tls = server_context(
+            certificate, key, roots.authority, clients_must_prove=True, on_failure=note
+        )
+        page_tls = server_context(certificate, key, roots.authority, clients_must_prove=False)
+        require_aes256(device_tls)
+        require_aes256(page_tls)
+        gate = Gate(hub, folder)
+        hub.ingest.enrol(certificate)
+        assessor = Assessor(hub.store, hub.ledger, key, certificate)
+        hub.ingest.on_stored = assessor.hear
+        assessor.start()
+        app: Any = Starlette(
+            routes=[*device_routes(hub, gate), *audit_routes(hub.store, gate.peer)]
+        )
+        listeners = [
+            Listener(app, config.host, config.device_port, device_tls),
+        ]
+        (folder / "hub.pid").write_text(str(os.getpid()))
+        _log.info("serving", host=config.host, device_port=config.device_port, at=time.time())
+        asyncio.run(serve(listeners))
+    finally:
+        if assessor is not None:
+            assessor.stop()
+        hub.close()
+        (folder / "hub.pid").unlink(missing_ok=True)

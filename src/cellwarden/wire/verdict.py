@@ -1,0 +1,208 @@
+"""A verdict as the hub signs it, and the receipt by which anybody can check it.
+
+A verdict names what it was made from (the links of the device's batches), what made it (the
+model's digest) and what it says. It is signed by the hub and is itself an entry of the ledger.
+A receipt puts beside it the input manifests and the proofs that all of them are in one ledger;
+it is plain JSON and needs no hub to be checked.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography import x509
+
+from cellwarden.errors import DecodeError, IdentityError, LedgerError
+from cellwarden.trust.envelope import Signed, SigningKey, open_signed, sign
+from cellwarden.trust.identity import Roots, load_certificate, thumbprint, utc
+from cellwarden.trust.ledger import Checkpoint, NoteKey, leaf_hash, verify_inclusion
+from cellwarden.wire.batch import FIRST_PREVIOUS, Manifest, link
+
+__all__ = ["VERDICT_TYPE", "Checked", "Proved", "check_receipt", "make_receipt", "sign_verdict"]
+
+VERDICT_TYPE: Final = "application/cellwarden-verdict+json"
+_RECEIPT: Final = "cellwarden-receipt-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """An entry, where it stands in the ledger, and its audit path."""
+
+    entry: bytes
+    leaf_index: int
+    proof: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a receipt proves."""
+
+    verdict: dict[str, Any]
+    device: str
+    batch_count: int
+    first_sequence: int
+    last_sequence: int
+    tree_size: int
+
+
+def sign_verdict(
+    verdict: Mapping[str, Any], key: SigningKey, certificate: x509.Certificate
+) -> bytes:
+    """The verdict as a COSE_Sign1 of the hub over its JSON."""
+    payload = json.dumps(verdict, sort_keys=True, allow_nan=False).encode()
+    return sign(payload, key, content_type=VERDICT_TYPE, thumbprint=thumbprint(certificate))
+
+
+def make_receipt(
+    note: str, verdict: Proved, batches: Sequence[Proved], certificates: Sequence[bytes]
+) -> str:
+    """The receipt of a verdict, as JSON."""
+    told = {
+        "format": _RECEIPT,
+        "statement": json.loads(open_signed(verdict.entry).payload),
+        "checkpoint": note,
+        "verdict": _tell(verdict),
+        "batches": [_tell(batch) for batch in batches],
+        "certificates": [_b64(der) for der in certificates],
+    }
+    return json.dumps(told, separators=(",", ":"), allow_nan=False)
+
+
+def check_receipt(text: str | bytes, roots: Roots, ledger_key: NoteKey) -> Checked:
+    """What the receipt proves, with nothing but the caller's trust roots.
+
+    Raises:
+        DecodeError: not a receipt.
+        TrustError: a signature, a link or a proof in it does not hold.
+    """
+    told = _parse(text)
+    head = Checkpoint.open(told["checkpoint"], ledger_key)
+    certificates = _certificates(told["certificates"])
+    verdict = _hear(told["verdict"])
+    signed = open_signed(verdict.entry)
+    if signed.content_type != VERDICT_TYPE:
+        raise DecodeError("the receipt holds no verdict", hint="Take it from the hub again.")
+    _check_proved(verdict, head)
+    _check_signature(signed, "hub", None, certificates, roots)
+    statement: dict[str, Any] = json.loads(signed.payload)
+    if told["statement"] != statement:
+        raise LedgerError(
+            "the receipt's statement is not the one that was signed",
+            hint="Somebody edited it; take it from the hub again.",
+        )
+    device = str(statement["device"])
+    links = _check_batches(told["batches"], device, head, certificates, roots)
+    if links != statement["inputs"]:
+        raise LedgerError(
+            "the verdict was not made from the batches in the receipt",
+            hint="Take the receipt from the hub again.",
+        )
+    first, last = statement["first_sequence"], statement["last_sequence"]
+    return Checked(statement, device, len(links), first, last, head.size)
+
+
+def _check_batches(
+    told: Sequence[Any],
+    device: str,
+    head: Checkpoint,
+    certificates: Mapping[bytes, x509.Certificate],
+    roots: Roots,
+) -> list[str]:
+    """Links of the batches, each signed by the device, in one unbroken chain."""
+    links: list[str] = []
+    before: tuple[int, bytes] | None = None
+    for item in told:
+        proved = _hear(item)
+        signed = open_signed(proved.entry)
+        manifest = Manifest.of(signed)
+        _check_proved(proved, head)
+        _check_signature(signed, "device", device, certificates, roots)
+        if before is None:
+            before = (manifest.sequence - 1, manifest.previous)
+            if manifest.sequence == 1 and manifest.previous != FIRST_PREVIOUS:
+                raise _broken(manifest)
+        if manifest.sequence != before[0] + 1 or manifest.previous != before[1]:
+            raise _broken(manifest)
+        before = (manifest.sequence, link(proved.entry))
+        links.append(before[1].hex())
+    return links
+
+
+def _broken(manifest: Manifest) -> LedgerError:
+    return LedgerError(
+        f"batch {manifest.sequence} of {manifest.device} does not continue the one before",
+        hint="Something was left out of the receipt; take it from the hub again.",
+    )
+
+
+def _check_proved(proved: Proved, head: Checkpoint) -> None:
+    verify_inclusion(leaf_hash(proved.entry), proved.leaf_index, head.size, proved.proof, head.root)
+
+
+def _check_signature(
+    signed: Signed,
+    kind: str,
+    name: str | None,
+    certificates: Mapping[bytes, x509.Certificate],
+    roots: Roots,
+) -> None:
+    certificate = certificates.get(signed.thumbprint)
+    if certificate is None:
+        raise IdentityError("the receipt lacks a signer's certificate", hint="Take it again.")
+    identity = roots.check(certificate, utc(0), past=True)
+    if identity.kind != kind or name not in (None, identity.name):
+        raise IdentityError(
+            f"signed by {identity.kind} {identity.name}, who may not", hint="Treat it as forged."
+        )
+    signed.verify(certificate.public_key())  # type: ignore[arg-type]  # verify refuses others
+
+
+def _certificates(told: Sequence[str]) -> dict[bytes, x509.Certificate]:
+    found = (load_certificate(_unb64(text)) for text in told)
+    return {thumbprint(certificate): certificate for certificate in found}
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    bad = DecodeError("not a receipt", hint="Give the JSON file that the hub gave out.")
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise bad from error
+    wanted = {"format", "statement", "checkpoint", "verdict", "batches", "certificates"}
+    if not isinstance(told, dict) or set(told) != wanted or told["format"] != _RECEIPT:
+        raise bad
+    lists = all(isinstance(told[name], list) for name in ("batches", "certificates"))
+    if not lists or not isinstance(told["checkpoint"], str):
+        raise bad
+    return told
+
+
+def _tell(proved: Proved) -> dict[str, Any]:
+    return {
+        "entry": _b64(proved.entry),
+        "leaf_index": proved.leaf_index,
+        "proof": [_b64(part) for part in proved.proof],
+    }
+
+
+def _hear(told: Any) -> Proved:
+    match told:
+        case {"entry": str(entry), "leaf_index": int(index), "proof": [*proof]} if all(
+            isinstance(part, str) for part in proof
+        ):
+            return Proved(_unb64(entry), index, [_unb64(part) for part in proof])
+        case _:
+            raise DecodeError("not a receipt", hint="Give the JSON file that the hub gave out.")
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _unb64(text: Any) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, TypeError) as error:
+        raise DecodeError("not a receipt", hint="Give the file that the hub gave out.") from error
