@@ -1,3 +1,7 @@
+import os
+from pathlib import Path
+
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +11,7 @@ from cellwarden.domain import CHEMISTRIES
 from cellwarden.physics import circuit as circuits
 from cellwarden.physics.circuit import CircuitState, circuit_of
 
+DATA = Path(os.environ.get("CELLWARDEN_DATA", Path(__file__).parents[2] / "../shared/data"))
 NMC = circuit_of(CHEMISTRIES["NMC"], 3.0)
 ONE, ZERO = np.ones(1), np.zeros(1)
 
@@ -65,3 +70,63 @@ def test_the_last_axis_is_the_cell() -> None:
     )
     assert volts.shape == after.soc_fraction.shape == (2, 3)
     assert np.all(np.diff(volts, axis=1) < 0.0)
+
+
+def rows_of(query: str, *path: str) -> dict[str, np.ndarray]:
+    file = DATA.joinpath(*path)
+    if not file.exists():
+        pytest.skip(f"needs {'/'.join(path)} under CELLWARDEN_DATA")
+    found = duckdb.execute(query, [str(file)]).fetchnumpy()
+    return {name: np.asarray(column, dtype=np.float64) for name, column in found.items()}
+
+
+def settled(current: np.ndarray, second: float) -> np.ndarray:
+    """The current through the resistor of a pair, at 1 Hz."""
+    decay, out = np.exp(-1.0 / second), np.zeros(len(current))
+    for index in range(1, len(current)):
+        out[index] = decay * out[index - 1] + (1.0 - decay) * current[index]
+    return out
+
+
+def test_the_resistances_of_nmc_are_those_of_the_lg_cell_at_25_degrees() -> None:
+    rows = rows_of(
+        "select voltage_V as volt, current_A as ampere, soc from read_parquet(?)"
+        " where test = '551_Mixed1' order by time_s",
+        *("lg_hg2", "drive_1hz.parquet"),
+    )
+    ampere = rows["ampere"]
+    over = rows["volt"] - circuits.open_circuit_voltage(NMC, rows["soc"])
+    pairs = np.stack([ampere, settled(ampere, 10.0), settled(ampere, 150.0)], axis=1)
+    inner = (rows["soc"] > 0.15) & (rows["soc"] < 0.95)
+    found, *_ = np.linalg.lstsq(pairs[inner], over[inner], rcond=None)
+    expected = [NMC.ohmic_ohm, NMC.fast_ohm, NMC.slow_ohm]
+    assert found == pytest.approx(expected, rel=0.03)
+    assert np.std(over[inner] - pairs[inner] @ found) < 0.012
+
+
+@pytest.mark.parametrize(
+    ("chemistry", "capacity", "path", "where"),
+    [
+        ("LFP", 2.2, "k2_lfp_26650_hppc_1hz.parquet", "set_C in (20, 30)"),
+        ("LMO", 33.0, "nissan_leaf_lmo_33Ah.parquet", "test = 'hppc_25C'"),
+    ],
+)
+def test_a_ten_second_pulse_drops_as_in_the_measured_cell(
+    chemistry: str, capacity: float, path: str, where: str
+) -> None:
+    rows = rows_of(
+        "select time_s, voltage_V as volt, current_A as ampere from read_parquet(?)"
+        f" where {where} order by {'set_C,' if 'set_C' in where else ''} time_s",
+        *("reference_cells", path),
+    )
+    ampere, volt, time = rows["ampere"], rows["volt"], rows["time_s"]
+    begins = np.flatnonzero((np.abs(ampere[:-1]) < 0.05) & (ampere[1:] < -0.3 * capacity))
+    drops = [
+        (volt[begin + 9] - volt[begin]) / ampere[begin + 9]
+        for begin in begins
+        if begin + 9 < len(time) and ampere[begin + 9] < -0.3 * capacity
+    ]
+    circuit = circuit_of(CHEMISTRIES[chemistry], capacity)
+    expected = circuit.ohmic_ohm + circuit.fast_ohm * (1.0 - np.exp(-1.0))
+    assert len(drops) >= 9
+    assert np.median(drops) == pytest.approx(expected, rel=0.15)
