@@ -42,7 +42,7 @@ _HOTTEST_CELSIUS: Final = 120.0
 # the pulses of reference_cells at 1, 10 and 100 s and four (three) temperatures. Others: typical.
 _RESISTANCES: Final = MappingProxyType(
     {
-        "LFP": (0.060, 0.022, 0.050, 20_000.0),
+        "LFP": (0.060, 0.036, 0.040, 20_000.0),
         "NMC": (0.053, 0.033, 0.053, 23_000.0),
         "NCA": (0.060, 0.030, 0.050, 23_000.0),
         "LCO": (0.090, 0.030, 0.050, 23_000.0),
