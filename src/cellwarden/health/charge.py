@@ -10,6 +10,10 @@ Rules
   No temperature: the last one. A reading far off pulls no more than four standard deviations.
 - 0 and 1 are never left. The state is two arrays; resumed is the same as uninterrupted.
 
+Validity: the standard deviation covers noise, load and an unknown start. It does not cover a cell
+whose open-circuit voltage is not its chemistry's, and it is too narrow below 5 °C; the tests on
+measured cells print by how much.
+
 `run` is compiled, `step` is NumPy; a test holds them against each other.
 
 Source: G. L. Plett, J. Power Sources 134 (2004) 277, doi 10.1016/j.jpowsour.2004.02.033, reduced
