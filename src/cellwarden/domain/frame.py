@@ -8,6 +8,7 @@ Rules
 """
 
 from dataclasses import dataclass, fields, replace
+from html import escape
 from typing import Final
 
 import numpy as np
@@ -172,6 +173,40 @@ class Series:
         """The columns that are there, by name."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+
+    def __repr__(self) -> str:
+        """One line: how long, how wide, how much to look at."""
+        known = {name: (low, high) for name, low, high in self.ranges()}
+        parts = [f"{len(self):,} rows"]
+        if "test_time_second" in known:
+            low, high = known["test_time_second"]
+            parts.append(f"{(high - low) / 3600:,.4g} h")
+        for name, unit in (("voltage_volt", "V"), ("current_ampere", "A")):
+            if name in known:
+                parts.append(f"{known[name][0]:.4g} to {known[name][1]:.4g} {unit}")
+        parts.append(f"{len(self.remarks)} remark{'' if len(self.remarks) == 1 else 's'}")
+        return f"<Series {self.name}: {', '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        """The same as a small table, for notebooks."""
+        rows = "".join(
+            f"<tr><td>{title}</td><td>{low:.6g}</td><td>{high:.6g}</td></tr>"
+            for title, low, high in self.ranges()
+        )
+        remarks = "".join(f"<li>{escape(remark)}</li>" for remark in self.remarks)
+        return (
+            f"<b>{escape(self.name)}</b>, {len(self):,} rows"
+            f"<table><tr><th>column</th><th>lowest</th><th>highest</th></tr>{rows}</table>"
+            f"<ul>{remarks}</ul>"
+        )
+
+    def ranges(self) -> list[tuple[str, float, float]]:
+        """Name, lowest and highest reading of each column that has one."""
+        return [
+            (name, float(np.nanmin(column)), float(np.nanmax(column)))
+            for name, column in self.columns().items()
+            if np.any(np.isfinite(column))
+        ]
 
     def frames(self, start_unix_time_second: float = 0.0) -> Frames:
         """The record as a one-cell pack would have sent it.

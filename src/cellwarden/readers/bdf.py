@@ -1,0 +1,167 @@
+"""The Battery Data Format (LF Energy, Battery Data Alliance) as CSV and Parquet, both ways.
+
+Rules
+- Read: preferred labels ("Voltage / V") and machine names (voltage_volt) of any version, older
+  units too (milliseconds, hours). BDF states that positive current charges; a file that shows
+  the contrary is refused.
+- Written: preferred labels of version 1.2.0. The number of a step in the tester's programme is
+  "Step ID" there. A charge counter that is reset on the way is no "Charging Capacity" of 1.2.0,
+  which never falls; it is written under the name that 1.3.0 adds for it.
+
+Source: Battery Data Format Ontology 1.2.0 (2026-06-11),
+https://w3id.org/battery-data-alliance/ontology/battery-data-format
+"""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import numpy as np
+from jaxtyping import Float64
+
+from cellwarden.domain import Series
+from cellwarden.errors import UnavailableError, UsageError
+from cellwarden.readers.columns import Taken
+from cellwarden.readers.draft import Draft, Identity, settle
+from cellwarden.readers.layout import Layout
+from cellwarden.readers.mapped_csv import Record, scan_parquet, scan_text
+from cellwarden.readers.mapping import ColumnMapping
+from cellwarden.readers.table import Table, quoted
+
+__all__ = ["BDF_VERSION", "draft_parquet", "draft_text", "is_bdf", "write_bdf"]
+
+BDF_VERSION: Final = "1.2.0"
+_STATED: Final = "as BDF states it"
+# What BDF requires, label or name up to the unit, which older files and careless ones vary.
+_REQUIRED: Final = (
+    ("voltage / ", "voltage_volt", "voltage_millivolt"),
+    ("current / ", "current_ampere", "current_milliampere"),
+    ("test time / ", "test_time_second", "test_time_millisecond", "unix time / ", "unix_time_"),
+)
+_LABELS: Final = {
+    "test_time_second": "Test Time / s",
+    "voltage_volt": "Voltage / V",
+    "current_ampere": "Current / A",
+    "unix_time_second": "Unix Time / s",
+    "cycle_count": "Cycle Count / 1",
+    "step_index": "Step ID",
+    "ambient_temperature_celsius": "Ambient Temperature / degC",
+    "surface_temperature_celsius": "Surface Temperature / degC",
+    "charging_capacity_ah": "Charging Capacity / Ah",
+    "discharging_capacity_ah": "Discharging Capacity / Ah",
+}
+_RESET_LABELS: Final = {
+    "charging_capacity_ah": "Schedule Charging Capacity / Ah",
+    "discharging_capacity_ah": "Schedule Discharging Capacity / Ah",
+}
+_KEYS: Final = ("bdf_version", "name", "chemistry", "nominal_capacity_ah")
+
+
+def is_bdf(labels: Sequence[str]) -> bool:
+    """Whether labels hold what BDF requires: a voltage, a current and a time, by its names."""
+    names = [label.strip().lower() for label in labels]
+    return all(any(name.startswith(stems) for name in names) for stems in _REQUIRED)
+
+
+def draft_text(path: Path, layout: Layout, mapping: ColumnMapping, name: str, limit: int) -> Draft:
+    """A draft of a BDF text file.
+
+    Raises:
+        DataError: its rows cannot be read.
+    """
+    return _settle(path, scan_text(path, layout, mapping, limit), mapping, Identity(name))
+
+
+def draft_parquet(table: Table, mapping: ColumnMapping, name: str | None, limit: int) -> Draft:
+    """A draft of a BDF Parquet file; what `write_bdf` noted of the cell comes back with it."""
+    keys = _notes(table)
+    nominal = keys.get("nominal_capacity_ah", "")
+    identity = Identity(
+        name or keys.get("name") or table.path.stem.removesuffix(".bdf"),
+        float(nominal) if nominal.replace(".", "", 1).isdecimal() else None,
+        keys.get("chemistry") or None,
+    )
+    return _settle(table.path, scan_parquet(table, mapping, limit), mapping, identity)
+
+
+def _settle(path: Path, record: Record, mapping: ColumnMapping, identity: Identity) -> Draft:
+    taken: Taken = record.taken
+    guess = record.guess(path, "Battery Data Format")
+    return settle(
+        taken.columns,
+        guess,
+        identity,
+        mapping,
+        stated=_STATED,
+        direction=taken.direction,
+        notes=taken.notes,
+    )
+
+
+def _notes(table: Table) -> dict[str, str]:
+    rows = table.connection.execute(
+        "SELECT key, value FROM parquet_kv_metadata(?)", list(table.parameters)
+    ).fetchall()
+    found = {bytes(key).decode(errors="replace"): bytes(value) for key, value in rows}
+    return {name: found[name].decode(errors="replace") for name in _KEYS if name in found}
+
+
+def write_bdf(series: Series, path: Path | str) -> None:
+    """Write a record as BDF, CSV or Parquet by suffix, whole or not at all.
+
+    Raises:
+        UsageError: the suffix is neither `.csv`, `.bdf` nor `.parquet`.
+        UnavailableError: the disk does not take it.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix not in (".csv", ".bdf", ".parquet"):
+        raise UsageError(
+            f"{target}: BDF is written as CSV or Parquet", hint="End the name in .csv or .parquet."
+        )
+    columns = {
+        _label(name, column): column
+        for name in _LABELS
+        if (column := series.columns().get(name)) is not None
+    }
+    part = target.with_name(f".{target.name}.part")
+    try:
+        _copy(columns, part, _parquet_options(series) if suffix == ".parquet" else "FORMAT csv")
+        part.replace(target)
+    except (duckdb.Error, OSError) as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise UnavailableError(
+            f"{target}: {str(error).splitlines()[0]}",
+            hint="Check the folder, its rights and space.",
+        ) from error
+
+
+def _label(name: str, column: np.ndarray) -> str:
+    if name in _RESET_LABELS and np.any(np.diff(column) < 0):
+        return _RESET_LABELS[name]
+    return _LABELS[name]
+
+
+def _copy(columns: dict[str, Float64[np.ndarray, " time"]], target: Path, options: str) -> None:
+    chosen = ", ".join(
+        f"CASE WHEN isnan({q}) THEN NULL ELSE {q} END AS {q}" if column.dtype.kind == "f" else q
+        for name, column in columns.items()
+        for q in [quoted(name)]
+    )
+    with duckdb.connect() as connection:
+        connection.register("record", columns)
+        place = str(target.absolute()).replace("'", "''")
+        connection.execute(f"COPY (SELECT {chosen} FROM record) TO '{place}' ({options})")
+
+
+def _parquet_options(series: Series) -> str:
+    values = (BDF_VERSION, series.name, series.chemistry, series.nominal_capacity_ah)
+    noted = ", ".join(
+        f"{key}: '{str(value).replace(chr(39), chr(39) * 2)}'"
+        for key, value in zip(_KEYS, values, strict=True)
+        if value is not None
+    )
+    return f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{noted}}}"
