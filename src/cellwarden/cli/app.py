@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellwarden.errors import EXIT_CODE, Error, UsageError, look_up
+from cellwarden.errors import EXIT_CODE, Error, look_up
 
 __all__ = ["app", "main"]
 
@@ -91,16 +91,47 @@ def hub(home: HomeOption = None) -> None:
 
 @app.command()
 def edge(
-    name: str,
-    record: Annotated[Path, typer.Option(help="A battery file to send as this device.")],
+    names: Annotated[list[str], typer.Argument(help="Enrolled devices of this machine.")],
     home: HomeOption = None,
-    batch_frames: Annotated[int, typer.Option(help="Frames a batch.")] = 3600,
+    record: Annotated[
+        Path | None, typer.Option(help="A battery file to send, for a device that is new.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Run a device: read, sign, seal, keep, send."""
+    """Run devices: read, sign, seal, keep, send; ends when the hub has everything."""
     _with_aes256_only()
-    from cellwarden.cli.device import send_record
+    from cellwarden.cli.devices import edge_command
     from cellwarden.cli.home import Home
 
-    if batch_frames < 1:
-        raise UsageError("a batch has at least one frame", hint="Give --batch-frames 60.")
-    send_record(Home.find(home).device(name), record, batch_frames)
+    edge_command(Home.find(home), names, record, as_json=as_json)
+
+
+@app.command()
+def run(
+    files: Annotated[list[Path] | None, typer.Argument(help="Battery files.")] = None,
+    home: HomeOption = None,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Exit when the data is through.")] = False,
+) -> None:
+    """The main job: send records (or a small fleet of the twin), assess, prove, show."""
+    _with_aes256_only()
+    from cellwarden.cli.home import Home
+    from cellwarden.cli.run import run_command
+
+    run_command(Home.find(home), files or [], once=once)
+
+
+@app.command()
+def verify(
+    receipt: Annotated[Path | None, typer.Argument(help="A receipt; without one, all.")] = None,
+    home: HomeOption = None,
+    trust: Annotated[
+        Path | None, typer.Option(help="Your copy of trust.toml. [default: the home's]")
+    ] = None,
+) -> None:
+    """Prove the whole ledger, or one receipt offline; names the first bad record."""
+    from cellwarden.cli.check import verify_command
+    from cellwarden.cli.home import Home
+
+    verify_command(Home.find(home), receipt, trust)

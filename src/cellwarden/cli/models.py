@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from cellwarden.domain import NotServed, Series
 from cellwarden.errors import UsageError
@@ -78,7 +79,9 @@ def build(data: Path, out: Path, page_file: Path | None = None) -> None:
         UsageError: a data set is not there, or the model does not beat its baselines.
     """
     records = {one.name: _read(data, one) for one in DATA_SETS}
-    content, card = make(records)
+    # Small matrices: more threads are slower, and one thread gives the same bits everywhere.
+    with threadpool_limits(1):
+        content, card = make(records)
     show(card)
     check(card)
     out.mkdir(parents=True, exist_ok=True)
@@ -177,6 +180,7 @@ def _scores(rows: Rows, held: Held, origin: dict[str, str]) -> tuple[Score, ...]
     from cellwarden.health.rivals import RIVALS  # noqa: PLC0415  LightGBM takes a second to import
 
     groups = np.array([origin[name] for name in rows.cells])[rows.cell]
+    told: list[tuple[str, bool, np.ndarray, np.ndarray | None]]
     told = [("model", False, held.told, held.half_width)]
     told += [(who, gate, tell(rows), None) for who, gate, tell in RIVALS]
     found = []
@@ -224,20 +228,23 @@ def show(card: Card) -> None:
     from rich.table import Table  # noqa: PLC0415  likewise
 
     table = Table(title=f"{card.name} {card.version}: SOH on cells left out, % of nominal")
-    for name in ("data", "who", "must beat", "MAE", "RMSE", "largest", "coverage", "cells", "rows"):
-        table.add_column(name, justify="left" if name in {"data", "who"} else "right")
+    table.add_column("who (* must be beaten)")
+    for name in ("MAE", "RMSE", "largest", "coverage", "cells", "rows"):
+        table.add_column(name, justify="right")
+    data = ""
     for row in card.scores:
+        if row.data != data:
+            data = row.data
+            table.add_section()
+            table.add_row(f"[bold]{data}[/bold]")
         table.add_row(
-            row.data,
-            row.who,
-            "yes" if row.must_beat else "",
+            row.who + (" *" if row.must_beat else ""),
             f"{100 * row.mae_fraction:.2f}",
             f"{100 * row.rmse_fraction:.2f}",
             f"{100 * row.max_fraction:.2f}",
             "" if row.coverage is None else f"{100 * row.coverage:.1f}",
             str(row.cell_count),
             str(row.row_count),
-            end_section=row.who == card.scores[-1].who,
         )
     console = Console()
     console.print(table)

@@ -42,7 +42,7 @@ from cellwarden.wire import (
 )
 from cellwarden.wire.notes import PackNote
 
-__all__ = ["Agent", "Device", "Sender"]
+__all__ = ["Agent", "Device", "Sender", "Watch", "keep_sending", "refusal_error", "watch_nothing"]
 
 _SEND_BYTES: Final = 1 << 20
 _LONGEST_PAUSE_SECOND: Final = 30.0
@@ -205,7 +205,10 @@ def refusal_error(refusal: Refusal) -> Error:
 
 
 def keep_sending(
-    sender: Sender, finished: Callable[[], bool], report: Callable[[Error], None]
+    sender: Sender,
+    finished: Callable[[], bool],
+    report: Callable[[Error], None],
+    moved: Callable[[], None] = lambda: None,
 ) -> None:
     """Send until everything is made and taken in; waits out a lost network.
 
@@ -226,6 +229,7 @@ def keep_sending(
             continue
         if taken:
             pause = 0.05
+            moved()
         elif done:
             return
         else:

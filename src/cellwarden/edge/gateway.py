@@ -1,0 +1,89 @@
+"""Several devices in one process, each with its own identity, outbox and connection."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellwarden.edge.agent import Agent, Sender, keep_sending, watch_nothing
+from cellwarden.edge.config import open_device, open_outbox, open_transport
+from cellwarden.edge.source import open_source, read_source
+from cellwarden.edge.watch import PackWatch
+from cellwarden.errors import Error
+
+__all__ = ["State", "run_devices"]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a device is: batches made and acknowledged; `trouble` says what stands in its way."""
+
+    device: str
+    made_count: int
+    sent_count: int
+    done: bool = False
+    trouble: str = ""
+
+
+def run_devices(folders: Sequence[Path], tell: Callable[[State], None]) -> dict[str, Error]:
+    """Run the devices of these folders until each has sent all; gives who failed and why."""
+    failures: dict[str, Error] = {}
+
+    def run(folder: Path) -> None:
+        try:
+            _run_device(folder, tell)
+        except Error as error:
+            failures[folder.name] = error
+            tell(State(folder.name, 0, 0, done=True, trouble=str(error)))
+
+    threads = [threading.Thread(target=run, args=(folder,), daemon=True) for folder in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
+    device, outbox, transport = open_device(folder), open_outbox(folder), open_transport(folder)
+    finished = threading.Event()
+    failures: list[Error] = []
+
+    def make() -> None:
+        try:
+            opened = open_source(read_source(folder), outbox.state.position)
+            agent = Agent(
+                device,
+                opened.driver,
+                outbox,
+                pack=opened.note,
+                batch_frames=opened.batch_frames,
+                watch=watch_nothing if opened.pack is None else PackWatch(opened.pack),
+            )
+            while agent.step():
+                pass
+        except Error as error:
+            failures.append(error)
+        finally:
+            finished.set()
+
+    def state(*, done: bool = False, trouble: str = "") -> State:
+        made = outbox.state.sequence
+        return State(device.name, made, made - outbox.waiting_count(), done, trouble)
+
+    maker = threading.Thread(target=make, daemon=True)
+    maker.start()
+    try:
+        keep_sending(
+            Sender(device, outbox, transport),
+            finished.is_set,
+            lambda error: tell(state(trouble=str(error))),
+            lambda: tell(state()),
+        )
+        maker.join()
+        if failures:
+            raise failures[0]
+        tell(state(done=True))
+    finally:
+        transport.close()
+        outbox.close()
