@@ -40,7 +40,7 @@ def impossible(frames: Frames) -> Iterator[Breach]:
         broken = (reading < row.low) | (reading > row.high)
         if broken.any():
             yield Breach(
-                kind="bounds",
+                kind="range",
                 severity=Severity.ALARM,
                 signal=name,
                 text="cannot be true",

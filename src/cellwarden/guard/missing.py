@@ -144,12 +144,13 @@ def _stuck(window: Window) -> Iterator[_Claim]:
 
 def _swinging(window: Window, swings: Mapping[str, Swing]) -> tuple[list[_Claim], dict[str, Swing]]:
     """Current against voltage and voltage against current."""
-    current, volt = window.frames.current_ampere, window.median_volt
+    current = window.frames.current_ampere
+    volt = window.median_volt  # repeats when every cell does
     claims, after = [], {}
     for signal, column, mover, jump, text in (
         ("current_ampere", current, volt, JUMP_VOLT, "repeats while the voltage swings"),
         (
-            window.signal,
+            "voltage_volt",
             volt,
             current,
             JUMP_C_RATE * window.capacity_ah[1:],
@@ -165,7 +166,7 @@ def _swinging(window: Window, swings: Mapping[str, Swing]) -> tuple[list[_Claim]
                 reading=column[window.context_count :, None],
                 same=_same(window, column[:, None]),
                 mark=turns,
-                limit=REVERSAL_COUNT,
+                limit=float(REVERSAL_COUNT),
                 unit="1",
             )
         )
@@ -204,7 +205,7 @@ def _same(window: Window, column: Rows) -> Bool[np.ndarray, "row item"]:
 
 
 def _reversals(
-    window: Window, mover: Column, jump: Column | float, before: Swing
+    window: Window, mover: Column, jump: Float64[np.ndarray, " step"] | float, before: Swing
 ) -> tuple[Float64[np.ndarray, " row"], Swing]:
     """How often the mover has jumped back by each new row. [1]"""
     step = np.diff(mover)

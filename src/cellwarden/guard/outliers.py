@@ -19,7 +19,6 @@ __all__ = ["SIGMA_OF_MAD", "Extreme", "generalised_esd", "grubbs", "hampel", "iq
 
 SIGMA_OF_MAD: Final = 1.4826  # of a normal distribution
 
-QuantileType = Literal[4, 5, 6, 7, 8, 9]
 _METHODS: Final[
     dict[
         int,
@@ -58,9 +57,7 @@ class Extreme:
         return self.statistic > self.critical
 
 
-def iqr_fences(
-    values: Values, reach: float = 1.5, quantile_type: QuantileType = 7
-) -> tuple[float, float]:
+def iqr_fences(values: Values, reach: float = 1.5, quantile_type: int = 7) -> tuple[float, float]:
     """Lowest and highest value inside Tukey's fences. [unit of the values]
 
     Gaps (NaN) are left out. Source: Tukey, Exploratory Data Analysis (1977); quantile types:

@@ -42,8 +42,7 @@ RESISTANCE_OHM_AH: Final = (
 )
 _UNKNOWN_CELSIUS: Final = 0.0
 
-Rows = Float[np.ndarray, "time item"]
-Column = Float[np.ndarray, " time"]
+Judged = Float[np.ndarray, "row item"]  # of the rows that have their neighbours
 
 
 def explained_volt(
@@ -127,16 +126,18 @@ def _cells(
     swing = _beside(np.abs(np.diff(window.frames.current_ampere)), rows)
     drift = (REST_VOLT + KNEE_VOLT * _c_rate(window, rows)) * dt
     limit = (STEP_VOLT + drift + explained_volt(window, rows, swing, dt))[:, None]
-    alone = window.median_volt[:, None] if window.siblings else volt
+    # The common move of many cells is the pack's: told as its voltage, so that it cannot be
+    # confused with what is told of the cells among one another.
+    whole = window.siblings or window.signal == "voltage_volt"
+    scale = window.series_count if whole else 1
+    alone = window.median_volt[:, None] if whole else volt
     step = np.abs(_step(alone, rows))
     broken = (step > limit) & judged[:, None]
     if broken.any():
-        whole = window.siblings or window.signal == "voltage_volt"
-        scale = window.series_count if window.signal == "voltage_volt" else 1
         yield _breach(
             window,
             rows,
-            window.signal,
+            "voltage_volt" if whole else window.signal,
             broken=broken,
             reading=alone[rows] * scale,
             step=step * scale,
@@ -158,16 +159,16 @@ def _into(rows: slice) -> slice:
     return slice(rows.start - 1, rows.stop - 1)
 
 
-def _step(column: Rows, rows: slice) -> Rows:
-    step: Rows = column[rows] - column[_into(rows)]
+def _step(column: Float[np.ndarray, "time item"], rows: slice) -> Judged:
+    step: Judged = column[rows] - column[_into(rows)]
     return step
 
 
-def _beside(step: Column, rows: slice) -> Column:
+def _beside(step: Float[np.ndarray, " step"], rows: slice) -> Float[np.ndarray, " row"]:
     """Greatest of the step into a row and the steps before and after it."""
     start, stop = rows.start - 1, rows.stop - 1
     beside = np.maximum(step[start - 1 : stop - 1], step[start:stop])
-    greatest: Column = np.maximum(beside, step[start + 1 : stop + 1])
+    greatest: Float[np.ndarray, " row"] = np.maximum(beside, step[start + 1 : stop + 1])
     return greatest
 
 
@@ -177,9 +178,9 @@ def _breach(
     signal: str,
     *,
     broken: Bool[np.ndarray, "row item"],
-    reading: Rows,
-    step: Rows,
-    limit: Rows,
+    reading: Judged,
+    step: Judged,
+    limit: Float[np.ndarray, "row #item"],
     whole: bool = False,
 ) -> Breach:
     return Breach(

@@ -34,6 +34,7 @@ SPAN_SECOND: Final = 200.0  # a longer window is no neighbourhood
 _SIDE: Final = 2 * REACH + 1
 
 Rows = Float[np.ndarray, "time item"]
+Judged = Float[np.ndarray, "row item"]  # of the rows that have their neighbours
 
 
 def spikes(window: Window) -> Iterator[Breach]:
@@ -46,15 +47,19 @@ def spikes(window: Window) -> Iterator[Breach]:
     judged = span <= SPAN_SECOND
     if not judged.any():
         return
-    scale = window.series_count if window.signal == "voltage_volt" else 1
     median = window.median_volt[:, None]
     current = window.frames.current_ampere[:, None]
     swing = _range(current)[:, 0]
     moved = explained_volt(window, rows, swing, span / (_SIDE - 1))[:, None]
-    alone = median if window.siblings else window.volt
     whole = window.siblings or window.signal == "voltage_volt"
     yield from _test(
-        window, window.signal, alone, ALONE_VOLT + moved, judged=judged, scale=scale, whole=whole
+        window,
+        "voltage_volt" if whole else window.signal,
+        median if whole else window.volt,
+        ALONE_VOLT + moved,
+        judged=judged,
+        scale=window.series_count if whole else 1,
+        whole=whole,
     )
     if window.siblings:
         floor = CELL_VOLT + SHARE * _range(median)
@@ -77,7 +82,7 @@ def _test(
     window: Window,
     signal: str,
     column: Rows,
-    floor: Rows,
+    floor: Float[np.ndarray, "row #item"],
     *,
     judged: Bool[np.ndarray, " row"],
     scale: int = 1,
@@ -111,20 +116,14 @@ def _test(
         text="is a spike among its neighbours in time",
         time=window.time[rows],
         broken=broken,
-        reading=_signal(window, signal, shape[1])[rows],
+        reading=window.frames.columns()[signal].reshape(len(column), -1)[rows],
         value=value,
         limit=limits,
         whole=whole,
     )
 
 
-def _signal(window: Window, signal: str, width: int) -> Rows:
-    """What was read, of as many items as were tested."""
-    column: Rows = window.frames.columns()[signal].reshape(len(window.time), -1)
-    return column if column.shape[1] == width else window.median_volt[:, None]
-
-
-def _beyond(column: Rows, floor: Rows) -> Bool[np.ndarray, "row item"]:
+def _beyond(column: Rows, floor: Float[np.ndarray, "row #item"]) -> Bool[np.ndarray, "row item"]:
     """Readings further than the floor from the median of their window, gaps aside.
 
     The median of an odd window lies more than `floor` below a reading exactly when more than half
@@ -147,14 +146,14 @@ def _beyond(column: Rows, floor: Rows) -> Bool[np.ndarray, "row item"]:
     return apart
 
 
-def _range(column: Rows) -> Rows:
+def _range(column: Rows) -> Judged:
     """Greatest minus least of each window. [unit of the column]"""
     count = len(column) - 2 * REACH
     least = greatest = column[:count]
     for shift in range(1, _SIDE):
         least = np.minimum(least, column[shift : count + shift])
         greatest = np.maximum(greatest, column[shift : count + shift])
-    span: Rows = greatest - least
+    span: Judged = greatest - least
     return span
 
 

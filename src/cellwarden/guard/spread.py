@@ -99,7 +99,7 @@ def _breach(
     *,
     reading: Rows,
     apart: Rows,
-    limit: Rows | float,
+    limit: Float[np.ndarray, "time #item"] | float,
 ) -> Breach:
     return Breach(
         kind="spread",
