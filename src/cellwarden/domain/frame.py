@@ -121,7 +121,7 @@ class Frames:
 
         voltage, current = scalar("voltage_volt"), scalar("current_ampere")
         assert voltage is not None  # noqa: S101  a frame always has both
-        assert current is not None  # noqa: S101
+        assert current is not None  # noqa: S101  likewise
         return Frames(
             unix_time_second=np.array([f.unix_time_second for f in frames], dtype=np.float64),
             voltage_volt=voltage,
