@@ -1,0 +1,166 @@
+/** What the hub says, as its HTTP contract names it. Every number's name ends in its unit. */
+
+export type Role = 'viewer' | 'operator' | 'analyst' | 'auditor' | 'administrator';
+
+export interface Account {
+  user: string;
+  role: Role;
+  csrf: string;
+}
+
+export type Severity = 'INFO' | 'WARNING' | 'ALARM';
+
+export interface Finding {
+  kind: string;
+  severity: Severity;
+  signal: string;
+  item: number;
+  unix_time_second: number;
+  message: string;
+  evidence: Record<string, number | null>;
+}
+
+export interface Health {
+  soh_fraction: number;
+  low: number;
+  high: number;
+  coverage: number;
+  cycle_count: number;
+}
+
+export interface Life {
+  life_cycle_count: number;
+  low: number;
+  high: number;
+  coverage: number;
+  end_of_life_fraction: number;
+}
+
+export interface Battery {
+  device: string;
+  chemistry: string | null;
+  series_count: number;
+  nominal_capacity_ah: number | null;
+  last_seen_unix_time_second: number;
+  last_sample_unix_time_second: number;
+  stale: boolean;
+  frame_count: number;
+  voltage_volt: number | null;
+  current_ampere: number | null;
+  soc_fraction: number | null;
+  soc_std_fraction: number | null;
+  cell_temperature_celsius: number | null;
+  health: Health | null;
+  health_reason: string | null;
+  life: Life | null;
+  life_reason: string | null;
+  worst_finding: Finding | null;
+  finding_count: number;
+  receipt_id: string | null;
+}
+
+export interface Fleet {
+  now_unix_time_second: number;
+  batteries: Battery[];
+}
+
+export interface Explanation {
+  base: number;
+  features: string[];
+  values: (number | null)[];
+  contributions: number[];
+}
+
+export type Column = (number | null)[];
+
+export interface Fade {
+  cycle_count: number[];
+  capacity_ah: Column;
+  soh_fraction: Column;
+  estimate: Column;
+  low: Column;
+  high: Column;
+}
+
+export interface Forecast {
+  cycle_count: number[];
+  soh_fraction: Column;
+  low: Column;
+  high: Column;
+}
+
+export interface BatteryRecord {
+  battery: Battery;
+  explanation: Explanation | null;
+  fade: Fade;
+  forecast: Forecast | null;
+  findings: Finding[];
+  model: { name: string; digest: string } | null;
+}
+
+export interface Signals {
+  unix_time_second: number[];
+  voltage_volt: Column;
+  current_ampere: Column;
+  cell_voltage_low_volt: Column;
+  cell_voltage_high_volt: Column;
+  cell_temperature_low_celsius: Column;
+  cell_temperature_high_celsius: Column;
+  soc_fraction: Column;
+}
+
+export interface Device {
+  device: string;
+  certificate_sha256: string;
+  not_after_unix_time_second: number;
+  revoked: boolean;
+  boot: number | string;
+  sequence: number;
+  batch_count: number;
+  refused_count: number;
+  last_seen_unix_time_second: number | null;
+}
+
+export interface Refused {
+  unix_time_second: number;
+  claimed_device: string | null;
+  peer: string | null;
+  kind: string;
+  message: string;
+}
+
+export interface Accepted {
+  device: string;
+  sequence: number;
+  leaf_index: number;
+  frame_count: number;
+  value_count: number;
+  received_unix_time_second: number;
+}
+
+export interface Trust {
+  ledger: { origin: string; tree_size: number; root: string; key: string };
+  accepted_count: number;
+  refused_count: number;
+  devices: Device[];
+  refused: Refused[];
+  accepted: Accepted[];
+}
+
+export interface TrustCount {
+  tree_size: number;
+  accepted_count: number;
+  refused_count: number;
+}
+
+export interface Verification {
+  ok: boolean;
+  device_count: number;
+  batch_count: number;
+  frame_count: number;
+  value_count: number;
+  tree_size: number;
+  root: string;
+  first_bad: { device: string; sequence: number; leaf_index: number; reason: string } | null;
+  second: number;
+}
