@@ -45,7 +45,7 @@ class HubClient:
     def is_up(self) -> bool:
         """Whether the hub answers."""
         try:
-            return bool(self._client.get("/healthz").status_code == httpx.codes.OK)
+            return bool(self._client.get("/v1/expected").status_code < httpx.codes.INTERNAL_SERVER_ERROR)
         except httpx.HTTPError:
             return False
 

@@ -29,8 +29,9 @@ A number outside its range cannot be true; the guard says so and no other rule u
 """
 _FOOT: Final = """
 Measured quantities of `Frames` are 32-bit floats, time is a 64-bit float
-([why](decisions/0003-float32-measurements.md)). {lists} hold one number for each cell or sensor;
-every other column holds one for the pack.
+([why](decisions/0003-float32-measurements.md)).
+{lists} hold one number for each cell or sensor; every
+other column holds one for the pack.
 """
 
 

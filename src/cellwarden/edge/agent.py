@@ -87,6 +87,7 @@ class Agent:
         self._batch_frames = batch_frames
         self._watch = watch
         self._thumbprint = thumbprint(device.certificate)
+        self.stage_second: dict[str, float] = {}
         outbox.begin_boot()
 
     def step(self) -> bool:
@@ -98,14 +99,23 @@ class Agent:
         frames = self._driver.read(self._batch_frames)
         if frames is None:
             return False
+        started = time.thread_time()
         state = self._outbox.state
         frames, findings, estimator = self._watch(frames, state.estimator)
+        started = self._spent("watch", started)
         notes = Notes(self._pack, findings)
         message, state = self._make(frames, notes, state)
+        started = self._spent("sign and seal", started)
         state = replace(state, position=self._driver.position(), estimator=estimator)
         self._keep(message, state)
+        self._spent("outbox", started)
         self._pack = None  # told once a boot
         return True
+
+    def _spent(self, stage: str, started: float) -> float:
+        now = time.thread_time()
+        self.stage_second[stage] = self.stage_second.get(stage, 0.0) + now - started
+        return now
 
     def _make(self, frames: Frames, notes: Notes, state: ChainState) -> tuple[bytes, ChainState]:
         content = Content(os.urandom(16), encode_columns(frames), notes.encode())

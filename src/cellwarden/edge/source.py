@@ -15,7 +15,7 @@ from cellwarden.domain.cell import Cell, tiers
 from cellwarden.edge.drivers import Driver, ReplayDriver
 from cellwarden.errors import UsageError
 from cellwarden.physics.config import TwinConfig
-from cellwarden.physics.fault import Fault
+from cellwarden.physics.fault import Fault, FaultKind
 from cellwarden.physics.twin import Twin
 from cellwarden.readers import read
 from cellwarden.trust.keys import write_durably
@@ -122,9 +122,12 @@ def _open_record(path: Path, source: Source, position: bytes) -> Opened:
 
 def _twin_config(told: dict[str, Any]) -> TwinConfig:
     try:
-        faults = tuple(Fault(**fault) for fault in told.get("faults", ()))
+        faults = tuple(
+            Fault(**{**fault, "kind": FaultKind(fault.get("kind"))})
+            for fault in told.get("faults", ())
+        )
         return TwinConfig(**{**told, "faults": faults})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(
             f"the twin's description does not fit: {error}", hint="Mend source.toml."
         ) from error
