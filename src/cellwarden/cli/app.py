@@ -135,3 +135,34 @@ def verify(
     from cellwarden.cli.home import Home
 
     verify_command(Home.find(home), receipt, trust)
+
+
+@app.command()
+def doctor(home: HomeOption = None) -> None:
+    """Look at what the installation stands on; says what to do where it does not."""
+    from cellwarden.cli.doctor import doctor_command
+    from cellwarden.cli.home import Home
+
+    doctor_command(Home.find(home))
+
+
+@app.command()
+def backup(target: Path, home: HomeOption = None) -> None:
+    """Write a backup: TARGET, and TARGET.keys to be kept elsewhere."""
+    from rich.console import Console
+
+    from cellwarden.cli.backup import back_up
+    from cellwarden.cli.home import Home
+
+    back_up(Home.find(home), target, Console())
+
+
+@app.command()
+def restore(archive: Path, keys: Path, home: HomeOption = None) -> None:
+    """Make an installation from a backup and its key file."""
+    from rich.console import Console
+
+    from cellwarden.cli.backup import restore as restore_backup
+    from cellwarden.cli.home import Home
+
+    restore_backup(Home.find(home), archive, keys, Console())

@@ -45,7 +45,9 @@ class HubClient:
     def is_up(self) -> bool:
         """Whether the hub answers."""
         try:
-            return bool(self._client.get("/v1/expected").status_code < httpx.codes.INTERNAL_SERVER_ERROR)
+            return bool(
+                self._client.get("/v1/expected").status_code < httpx.codes.INTERNAL_SERVER_ERROR
+            )
         except httpx.HTTPError:
             return False
 

@@ -25,6 +25,7 @@ from cellwarden.errors import (
 )
 from cellwarden.hub.assess import Assessor
 from cellwarden.hub.audit import audit_routes
+from cellwarden.hub.backup import snapshot_route
 from cellwarden.hub.config import HubConfig, load_config
 from cellwarden.hub.http import Listener, serve
 from cellwarden.hub.ingest import Ingest, Peer
@@ -209,7 +210,11 @@ def run(folder: Path) -> None:
         hub.ingest.on_stored = assessor.hear
         assessor.start()
         app: Any = Starlette(
-            routes=[*device_routes(hub, gate), *audit_routes(hub.store, gate.peer)]
+            routes=[
+                *device_routes(hub, gate),
+                *audit_routes(hub.store, gate.peer),
+                snapshot_route(hub.store, folder, gate.peer),
+            ]
         )
         listeners = [
             Listener(app, config.host, config.device_port, device_tls),
