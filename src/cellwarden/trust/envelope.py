@@ -3,12 +3,15 @@
 - Signature: COSE_Sign1 (RFC 9052) in deterministic CBOR; ES256 for devices (a P-256 key can live
   in a TPM or secure element), EdDSA (Ed25519) for hubs. The signer is named by the SHA-256
   thumbprint of its certificate (`x5t`, RFC 9360).
+- One message has one encoding: CBOR in its deterministic form only, three headers and no other,
+  and of the two signatures (r, s) and (r, n - s), of which anybody can make one out of the other,
+  the one with the smaller s.
 - Seal: HPKE base mode (RFC 9180) with MLKEM768-X25519, HKDF-SHA256, AES-256-GCM. What the seal
   belongs to goes into HPKE's `info`, so a sealed part cannot be moved to another envelope.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import cbor2
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -45,6 +48,7 @@ _ES256: Final = -7
 _EDDSA: Final = -8
 _SHA256: Final = -16
 _P256_BYTES: Final = 32
+_P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 _SUITE: Final = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 _X25519_BYTES: Final = 32
@@ -58,15 +62,20 @@ def to_cbor(value: Any) -> bytes:
 
 
 def from_cbor(data: bytes, what: str) -> Any:
-    """What CBOR bytes say, if they are exactly one well-formed item.
+    """What CBOR bytes say, if they are exactly one item in its deterministic form.
 
     Raises:
-        DecodeError: not CBOR, cut short, or with something behind.
+        DecodeError: not CBOR, cut short, with something behind, or written in another way than
+            `to_cbor` writes it.
     """
     try:
-        return cbor2.loads(data)
-    except (cbor2.CBORDecodeError, ValueError, RecursionError, OverflowError) as error:
+        value = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False)
+        same = to_cbor(value) == data
+    except (cbor2.CBORError, ValueError, RecursionError, OverflowError) as error:
         raise DecodeError(f"{what} is not well-formed CBOR", hint="Send it again.") from error
+    if not same:
+        raise DecodeError(f"{what} is not deterministic CBOR", hint="Send it as RFC 8949, 4.2.1.")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,7 @@ class Signed:
         """
         message = _to_be_signed(self.protected, self.payload)
         try:
-            if isinstance(key, ec.EllipticCurvePublicKey) and self.algorithm == _ES256:
+            if self.algorithm == _ES256 and _is_p256(key):
                 key.verify(_from_p1363(self.signature), message, _ECDSA)
             elif isinstance(key, ed25519.Ed25519PublicKey) and self.algorithm == _EDDSA:
                 key.verify(self.signature, message)
@@ -113,6 +122,7 @@ def sign(payload: bytes, key: SigningKey, *, content_type: str, thumbprint: byte
     message = _to_be_signed(protected, payload)
     if isinstance(key, ec.EllipticCurvePrivateKey):
         r, s = decode_dss_signature(key.sign(message, _ECDSA))
+        s = min(s, _P256_ORDER - s)
         signature = r.to_bytes(_P256_BYTES, "big") + s.to_bytes(_P256_BYTES, "big")
     else:
         signature = key.sign(message)
@@ -136,21 +146,18 @@ def open_signed(encoded: bytes) -> Signed:
         isinstance(protected, bytes)
         and isinstance(payload, bytes)
         and isinstance(signature, bytes)
-        and not unprotected
+        and unprotected == {}
     ):
         raise _malformed()
-    headers = from_cbor(protected, "the protected header")
-    match headers:
-        case {1: int(algorithm), 3: str(content_type), 34: [-16, bytes(thumbprint)]}:
-            signed = Signed(
+    match from_cbor(protected, "the protected header"):
+        case {1: int(algorithm), 3: str(content_type), 34: [-16, bytes(thumbprint)], **rest} if (
+            not rest  # a header that we do not know could change what the others mean
+        ):
+            return Signed(
                 encoded, protected, payload, signature, algorithm, content_type, thumbprint
             )
         case _:
             raise _malformed()
-    # One message, one encoding: otherwise a second copy could pass as a second message.
-    if to_cbor(cbor2.CBORTag(_SIGN1_TAG, [protected, {}, payload, signature])) != encoded:
-        raise _malformed()
-    return signed
 
 
 def _malformed() -> DecodeError:
@@ -165,10 +172,16 @@ def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
 def _from_p1363(signature: bytes) -> bytes:
     if len(signature) != 2 * _P256_BYTES:
         raise SealError("the signature has the wrong length", hint="Treat it as forged.")
-    return encode_dss_signature(
-        int.from_bytes(signature[:_P256_BYTES], "big"),
-        int.from_bytes(signature[_P256_BYTES:], "big"),
+    r, s = (
+        int.from_bytes(half, "big") for half in (signature[:_P256_BYTES], signature[_P256_BYTES:])
     )
+    if s > _P256_ORDER // 2:
+        raise SealError("the signature is the mirrored one", hint="Treat it as forged.")
+    return encode_dss_signature(r, s)
+
+
+def _is_p256(key: VerifyingKey) -> TypeGuard[ec.EllipticCurvePublicKey]:
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
 
 
 @dataclass(frozen=True, slots=True)
