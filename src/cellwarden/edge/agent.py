@@ -12,7 +12,7 @@ from typing import Final
 
 from cryptography import x509
 
-from cellwarden.domain import Finding, Frames
+from cellwarden.domain import Finding, Frames, Severity
 from cellwarden.edge.drivers.seam import Driver
 from cellwarden.edge.outbox import ChainState, LastAck, Outbox
 from cellwarden.edge.transport import Transport
@@ -103,7 +103,7 @@ class Agent:
         state = self._outbox.state
         frames, findings, estimator = self._watch(frames, state.estimator)
         started = self._spent("watch", started)
-        notes = Notes(self._pack, findings)
+        notes = Notes(self._pack, (*findings, *self._losses(frames)))
         message, state = self._make(frames, notes, state)
         started = self._spent("sign and seal", started)
         state = replace(state, position=self._driver.position(), estimator=estimator)
@@ -111,6 +111,22 @@ class Agent:
         self._spent("outbox", started)
         self._pack = None  # told once a boot
         return True
+
+    def _losses(self, frames: Frames) -> list[Finding]:
+        lost = self._outbox.loss()
+        if lost is None:
+            return []
+        return [
+            Finding(
+                kind="ledger",
+                severity=Severity.ALARM,
+                signal="sequence",
+                unix_time_second=float(frames.unix_time_second[0]),
+                message=f"the hub had lost batches {lost[0]} to {lost[1]}, which it had"
+                " acknowledged; they were sent again",
+                evidence={"first_sequence": float(lost[0]), "last_sequence": float(lost[1])},
+            )
+        ]
 
     def _spent(self, stage: str, started: float) -> float:
         now = time.thread_time()
@@ -199,6 +215,7 @@ class Sender:
         if refusal.kind == ReplayError.__name__ and wanted is not None and wanted - 1 < self._sent:
             held = self._outbox.after(wanted - 1, 1)
             if held and held[0][0] == wanted:
+                self._outbox.note_loss(wanted, self._sent)
                 self._sent = wanted - 1
                 return
         raise refusal_error(refusal)

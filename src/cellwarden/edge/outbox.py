@@ -83,6 +83,7 @@ class Outbox:
                 (state.sequence, len(message), self._lock_up(f"m{state.sequence}", message)),
             )
             self._write_state(state)
+            self._db.execute("DELETE FROM state WHERE name = 'loss'")
         self.state = state
 
     def begin_boot(self) -> ChainState:
@@ -135,6 +136,20 @@ class Outbox:
                 return LastAck(sequence, leaf, manifest, checkpoint)
             case _:
                 raise DecodeError("not an acknowledgement", hint="Restore the outbox.")
+
+    def note_loss(self, first: int, last: int) -> None:
+        """The hub has lost what it acknowledged; the next batch will say so."""
+        with self._transaction():
+            self._put("loss", to_cbor([first, last]))
+
+    def loss(self) -> tuple[int, int] | None:
+        """The batches that had to be sent again, until a batch has said so."""
+        told = self._get("loss")
+        match None if told is None else from_cbor(told, "the note of a loss"):
+            case [int(first), int(last)]:
+                return first, last
+            case _:
+                return None
 
     def waiting_count(self) -> int:
         """Messages that are not acknowledged."""
