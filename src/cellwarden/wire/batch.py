@@ -2,7 +2,9 @@
 
 - The *columns* are deterministic CBOR: name to typed multi-dimensional array (RFC 8746, row-major,
   little-endian). The very same bytes come out when the hub's rows are put back into columns, so
-  rows at rest can be checked against what the device signed.
+  rows at rest can be checked against what the device signed. For that there is one zero and one
+  NaN: a database that compresses keeps neither the sign of a zero nor the payload of a NaN, and
+  neither says anything about a reading.
 - The *notes* are what the device says beside its frames: its pack, findings, drops.
 - The *manifest* is what is signed and becomes the ledger's leaf: who, when, how much, the link to
   the batch before, and SHA-256 over salted columns and over notes.
@@ -164,9 +166,17 @@ def encode_columns(frames: Frames) -> bytes:
     told = {}
     for name, column in frames.columns().items():
         tag = _FLOAT64_LE if column.dtype == np.float64 else _FLOAT32_LE
-        data = np.ascontiguousarray(column, dtype=_DTYPES[tag]).tobytes()
+        data = _plain(np.asarray(column, dtype=_DTYPES[tag])).tobytes()
         told[name] = cbor2.CBORTag(_ROW_MAJOR, [list(column.shape), cbor2.CBORTag(tag, data)])
     return to_cbor(told)
+
+
+def _plain(column: np.ndarray) -> np.ndarray:
+    """The column with one zero and one NaN."""
+    plain = column.copy()
+    plain[np.isnan(column)] = np.nan
+    plain[plain == 0] = 0
+    return plain
 
 
 def decode_columns(data: bytes) -> Frames:
@@ -200,7 +210,10 @@ def _decode_array(name: str, item: Any) -> np.ndarray:
                 raise _no_columns()
             if math.prod(shape) * _DTYPES[tag].itemsize != len(data):
                 raise _no_columns()
-            return np.frombuffer(data, dtype=_DTYPES[tag]).reshape(shape)
+            column = np.frombuffer(data, dtype=_DTYPES[tag])
+            if _plain(column).tobytes() != data:
+                raise _no_columns()
+            return column.reshape(shape)
         case _:
             raise _no_columns()
 
