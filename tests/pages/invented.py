@@ -261,7 +261,7 @@ def _refused(now: float) -> list[Json]:
          "the certificate was not issued by this hub"),
         ("ReplayError", "bus-0423", "10.20.4.23:50990",
          "batch 988 tells a second history: its predecessor's hash is not the one accepted"),
-        ("DecodeError", None, "203.0.113.9:60004", "4,096 bytes that are not an envelope"),
+        ("DecodeError", "", "203.0.113.9:60004", "4,096 bytes that are not an envelope"),
     )  # fmt: skip
     return [
         {"unix_time_second": now - 61 * index - 20, "claimed_device": device, "peer": peer,

@@ -1,10 +1,13 @@
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pydantic import BaseModel
 
-from pages import checks
+from cellwarden.hub import contract
+from pages import checks, invented
 from pages.invented import LONG_NAME
 from pages.stand_in import StandIn
 
@@ -51,6 +54,26 @@ def test_one_signs_in_by_keyboard_alone_and_nothing_is_complained_of(
 ) -> None:
     expect(signed_in.get_by_text("Connection: Live")).to_be_visible()
     assert watch.complaints == []
+
+
+def test_a_breach_of_the_policy_would_be_noticed(signed_in: Page, watch: checks.Watch) -> None:
+    signed_in.evaluate("document.body.insertAdjacentHTML('beforeend', '<i style=\"top:0\">x</i>')")
+    signed_in.wait_for_timeout(200)
+    assert any(line.startswith("policy: style-src-attr") for line in watch.complaints)
+
+
+def test_the_stand_in_speaks_the_hubs_contract(hub: StandIn) -> None:
+    now = hub.fleet["now_unix_time_second"]
+    said: list[tuple[type[BaseModel], Any]] = [
+        (contract.Fleet, hub.fleet),
+        (contract.Trust, hub.trust),
+        (contract.Verification, hub.verification()),
+    ]
+    for battery in hub.fleet["batteries"]:
+        said.append((contract.BatteryDetail, invented.battery_record(battery, now)))
+        said.append((contract.Signals, invented.signals(battery, now - 60, now, 30)))
+    for kind, body in said:
+        assert kind.model_validate(body).model_dump(mode="json") == body
 
 
 def test_a_wrong_password_is_refused_in_words_and_the_cursor_waits_in_the_field(
@@ -147,6 +170,21 @@ def test_a_lost_hub_is_said_with_the_time_and_a_found_one_takes_it_back(
     hub.start()
     expect(alert).to_have_count(0)
     expect(signed_in.get_by_text("Connection: Live")).to_be_visible()
+
+
+def test_a_line_that_stays_open_and_silent_counts_as_lost(
+    page: Page, watch: checks.Watch, hub: StandIn
+) -> None:
+    page.clock.install()
+    checks.sign_in_by_keyboard(page, hub.base_url, "auditor", hub.password)
+    expect(page.get_by_text("Connection: Live")).to_be_visible()
+    hub.hushed = True
+    page.clock.fast_forward(26_000)
+    expect(page.get_by_text("Connection to the hub lost")).to_be_visible()
+    hub.hushed = False
+    page.clock.fast_forward(16_000)
+    expect(page.get_by_text("Connection: Live")).to_be_visible()
+    assert not [line for line in watch.complaints if "exception" in line or "policy" in line]
 
 
 def test_a_battery_is_drawn_explained_and_receipted(

@@ -1,4 +1,7 @@
-/** What the hub says, as its HTTP contract names it. Every number's name ends in its unit. */
+/**
+ * What the hub says, as its HTTP contract names it. Every number's name ends in its unit; one that
+ * is not finite comes as null.
+ */
 
 export type Role = 'viewer' | 'operator' | 'analyst' | 'auditor' | 'administrator';
 
@@ -15,10 +18,13 @@ export interface Finding {
   severity: Severity;
   signal: string;
   item: number;
-  unix_time_second: number;
+  unix_time_second: number | null;
   message: string;
   evidence: Record<string, number | null>;
 }
+
+/** A Health or a Life as it comes: any of its numbers may be missing. */
+export type Raw<T> = { [name in keyof T]: T[name] | null };
 
 export interface Health {
   soh_fraction: number;
@@ -50,9 +56,9 @@ export interface Battery {
   soc_fraction: number | null;
   soc_std_fraction: number | null;
   cell_temperature_celsius: number | null;
-  health: Health | null;
+  health: Raw<Health> | null;
   health_reason: string | null;
-  life: Life | null;
+  life: Raw<Life> | null;
   life_reason: string | null;
   worst_finding: Finding | null;
   finding_count: number;
@@ -65,16 +71,16 @@ export interface Fleet {
 }
 
 export interface Explanation {
-  base: number;
+  base: number | null;
   features: string[];
-  values: (number | null)[];
-  contributions: number[];
+  values: Column;
+  contributions: Column;
 }
 
 export type Column = (number | null)[];
 
 export interface Fade {
-  cycle_count: number[];
+  cycle_count: Column;
   capacity_ah: Column;
   soh_fraction: Column;
   estimate: Column;
@@ -83,7 +89,7 @@ export interface Fade {
 }
 
 export interface Forecast {
-  cycle_count: number[];
+  cycle_count: Column;
   soh_fraction: Column;
   low: Column;
   high: Column;
@@ -114,7 +120,7 @@ export interface Device {
   certificate_sha256: string;
   not_after_unix_time_second: number;
   revoked: boolean;
-  boot: number | string;
+  boot: number;
   sequence: number;
   batch_count: number;
   refused_count: number;
@@ -123,8 +129,8 @@ export interface Device {
 
 export interface Refused {
   unix_time_second: number;
-  claimed_device: string | null;
-  peer: string | null;
+  claimed_device: string; // '' where it claimed nothing that could be read
+  peer: string;
   kind: string;
   message: string;
 }

@@ -1,6 +1,6 @@
 /** What the hub keeps telling us, and whether it still does. */
 
-import { ask, inWords, Refusal } from './api';
+import { ask, inWords } from './api';
 import { clock } from './clock.svelte';
 import type { Fleet, TrustCount } from './contract';
 import { listen } from './events';
@@ -42,6 +42,14 @@ class Live {
     clock.set(fleet.now_unix_time_second);
   }
 
+  async #ask(giveUp: AbortSignal): Promise<void> {
+    try {
+      this.#take(await ask<Fleet>('/api/fleet', giveUp));
+    } catch (problem) {
+      if (!giveUp.aborted) this.problem = inWords(problem);
+    }
+  }
+
   // A browser allows few lines to one host: a tab that nobody sees gives its own back.
   #seen = (): void => {
     if (document.hidden) {
@@ -67,10 +75,12 @@ class Live {
           giveUp,
         );
       } catch (problem) {
-        if (problem instanceof Refusal) this.problem = inWords(problem);
+        this.problem = inWords(problem);
       }
       if (giveUp.aborted) return;
       this.state = 'lost';
+      // The hub may answer although its events do not come; its silence is no new problem.
+      if (!this.fleet) await this.#ask(giveUp);
       await new Promise((resume) => setTimeout(resume, wait * (0.75 + Math.random() / 2)));
       wait = Math.min(wait * 2, LONGEST_WAIT_MILLISECOND);
     }
@@ -86,12 +96,7 @@ class Live {
         succeeded();
         heard();
         // Events tell of changes; what was missed, or never changes, has to be asked for.
-        ask<Fleet>('/api/fleet', giveUp).then(
-          (fleet) => this.#take(fleet),
-          (problem: unknown) => {
-            if (!giveUp.aborted) this.problem = inWords(problem);
-          },
-        );
+        void this.#ask(giveUp);
       },
       sign: heard,
       event: (name: string, data: string) => {

@@ -2,6 +2,7 @@
 
 import type { Battery } from '../contract';
 import type { Order } from '../parts/order';
+import { healthOf, lifeOf } from '../told';
 
 export type Key = 'device' | 'seen' | 'charge' | 'temperature' | 'health' | 'life' | 'finding';
 export type Choice = 'all' | 'attention' | 'stale' | 'untold';
@@ -14,7 +15,7 @@ export const CHOICES: Record<Choice, { name: string; holds: (battery: Battery) =
   all: { name: 'All', holds: () => true },
   attention: { name: 'Need a look', holds: (battery) => battery.stale || rank(battery) > 1 },
   stale: { name: 'Stale', holds: (battery) => battery.stale },
-  untold: { name: 'Health not told', holds: (battery) => battery.health === null },
+  untold: { name: 'Health not told', holds: (battery) => healthOf(battery) === null },
 };
 
 const VALUES: Record<Key, (battery: Battery) => number | string | null> = {
@@ -22,8 +23,8 @@ const VALUES: Record<Key, (battery: Battery) => number | string | null> = {
   seen: (battery) => battery.last_seen_unix_time_second,
   charge: (battery) => battery.soc_fraction,
   temperature: (battery) => battery.cell_temperature_celsius,
-  health: (battery) => battery.health?.soh_fraction ?? null,
-  life: (battery) => battery.life?.life_cycle_count ?? null,
+  health: (battery) => healthOf(battery)?.soh_fraction ?? null,
+  life: (battery) => lifeOf(battery)?.life_cycle_count ?? null,
   finding: (battery) => rank(battery) + (battery.stale ? 0.5 : 0),
 };
 
@@ -46,7 +47,7 @@ export function arrange(batteries: Battery[], order: Order<Key>, choice: Choice,
 
 /** One scale for every row's health, so that the column can be read like a chart. */
 export function healthScale(batteries: Battery[]): { from: number; to: number } {
-  const told = batteries.flatMap((battery) => battery.health ?? []);
+  const told = batteries.flatMap((battery) => healthOf(battery) ?? []);
   const low = Math.min(0.8, ...told.map((health) => health.low));
   const high = Math.max(1, ...told.map((health) => health.high));
   return { from: Math.floor((low - 0.02) * 20) / 20, to: Math.ceil(high * 20) / 20 };

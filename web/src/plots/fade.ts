@@ -8,13 +8,15 @@ import { thin, type Ink } from './ink';
 /** Columns on one axis of cycles, in percent; null where a column says nothing. */
 export function fadeData(fade: Fade, forecast: Forecast | null): uPlot.AlignedData {
   const ahead = forecast?.cycle_count ?? [];
-  const axis = [...new Set([...fade.cycle_count, ...ahead])].sort((a, b) => a - b);
+  const named = [...fade.cycle_count, ...ahead].filter((cycle) => cycle !== null);
+  const axis = [...new Set(named)].sort((a, b) => a - b);
   const row = new Map(axis.map((cycle, index) => [cycle, index]));
-  const spread = (cycles: number[], column: Column): Column => {
+  const spread = (cycles: Column, column: Column): Column => {
     const wide: Column = axis.map(() => null);
     cycles.forEach((cycle, index) => {
       const value = column[index];
-      if (typeof value === 'number') wide[row.get(cycle) ?? 0] = value * 100;
+      const place = cycle === null ? undefined : row.get(cycle);
+      if (typeof value === 'number' && place !== undefined) wide[place] = value * 100;
     });
     return wide;
   };

@@ -1,0 +1,10 @@
+/** An estimate counts as told only when all of its numbers are: half an interval is none. */
+
+import type { Battery, Health, Life, Raw } from './contract';
+
+function whole<T extends object>(raw: Raw<T> | null): T | null {
+  return raw && Object.values(raw).every((value) => value !== null) ? (raw as T) : null;
+}
+
+export const healthOf = (battery: Battery): Health | null => whole<Health>(battery.health);
+export const lifeOf = (battery: Battery): Life | null => whole<Life>(battery.life);
