@@ -1,5 +1,9 @@
 """What every message between edge and hub keeps: bits, one encoding, and no error of Python's."""
 
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,23 +11,37 @@ from tempfile import TemporaryDirectory
 import cbor2
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cellwarden.domain import Frames
-from cellwarden.errors import DataError, TrustError
+from cellwarden.domain import Finding, Frames, Severity
+from cellwarden.errors import DataError, DecodeError, SealError, TrustError
 from cellwarden.hub.rows import Accepted, read_batches, write_batches
 from cellwarden.hub.store import Store
-from cellwarden.trust.envelope import Opener, to_cbor
+from cellwarden.trust.envelope import Opener, from_cbor, open_signed, sign, to_cbor
+from cellwarden.trust.ledger import Checkpoint, NoteKey
 from cellwarden.wire import (
+    BATCH_TYPE,
     FIRST_PREVIOUS,
+    Ack,
     Content,
+    Manifest,
+    Message,
     Notes,
+    Refusal,
     decode_columns,
+    decode_reply,
     encode_columns,
+    encode_reply,
+    link,
     make_manifest,
+    open_content,
+    open_manifest,
 )
+from cellwarden.wire.notes import PackNote
+from cellwarden.wire.verdict import check_receipt
 from trust.making import NOW, Maker, fleet, frames
 
 REFUSED = (DataError, TrustError)
@@ -216,3 +234,265 @@ def test_columns_have_one_accepted_encoding(name: str) -> None:
     assert other != encode_columns(frames())
     with pytest.raises(DataError):
         decode_columns(other)
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def hear(body: bytes, sender: Maker) -> tuple[Frames, Notes]:
+    """What a hub does with bytes before it looks at its store."""
+    message = Message.decode(body)
+    signed, manifest = open_manifest(message.manifest)
+    signed.verify(sender.key.public_key())
+    content = open_content(message.sealed, message.manifest, manifest, opener())
+    return decode_columns(content.columns), Notes.decode(content.notes)
+
+
+@cache
+def body() -> bytes:
+    sender = replace(maker())
+    told = frames(2, cells=1, sensors=1)
+    pack = PackNote("NMC", 2.5, 1, "label")
+    finding = Finding("bounds", Severity.ALARM, "voltage_volt", NOW, "too high", 0, {"limit": 4.2})
+    return sender.next(told, Notes(pack, (finding,))).encode()
+
+
+def test_a_message_is_heard_as_it_was_told() -> None:
+    told, notes = hear(body(), maker())
+    assert encode_columns(told) == encode_columns(frames(2, cells=1, sensors=1))
+    assert notes.findings[0].evidence == {"limit": 4.2}
+    assert notes.pack == PackNote("NMC", 2.5, 1, "label")
+
+
+@given(st.integers(0, 8 * len(body()) - 1))
+@settings(max_examples=400, deadline=None)
+def test_any_flipped_bit_of_a_message_is_refused(bit: int) -> None:
+    with pytest.raises(REFUSED):
+        hear(flipped(body(), bit), maker())
+
+
+@given(st.integers(0, len(body()) - 1), st.binary(max_size=4))
+@settings(deadline=None)
+def test_a_message_cut_short_or_overwritten_is_refused(place: int, other: bytes) -> None:
+    for changed in (body()[:place], body()[:place] + other + body()[place + len(other) :]):
+        if changed != body():
+            with pytest.raises(REFUSED):
+                hear(changed, maker())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda m, s: b"\x9f" + to_cbor(m) + to_cbor(s) + b"\xff",
+        lambda m, s: b"\x98\x02" + to_cbor(m) + to_cbor(s),
+        lambda m, s: b"\x82\x5b" + len(m).to_bytes(8, "big") + m + to_cbor(s),
+        lambda m, s: to_cbor([m, s]) + b"\xf6",
+        lambda m, s: to_cbor(cbor2.CBORTag(55799, [m, s])),
+        lambda m, s: to_cbor([m, s, b""]),
+        lambda m, s: to_cbor([m + b"\x00", s]),
+        lambda m, s: to_cbor([s, m]),
+    ],
+    ids=["indefinite", "long count", "long length", "more", "tagged", "three", "tail", "swapped"],
+)
+def test_a_message_has_one_accepted_encoding(other: Callable[[bytes, bytes], bytes]) -> None:
+    message = Message.decode(body())
+    changed = other(message.manifest, message.sealed)
+    with pytest.raises(REFUSED):
+        hear(changed, maker())
+
+
+# --- random bytes and well-formed nonsense into every decoder -------------------------------------
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.binary(max_size=40)
+    | st.text(max_size=10)
+)
+NONSENSE = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=6), inner, max_size=4)
+    ),
+    max_leaves=15,
+)
+
+DECODERS: dict[str, Callable[[bytes], object]] = {
+    "Message.decode": Message.decode,
+    "open_signed": open_signed,
+    "open_manifest": open_manifest,
+    "decode_columns": decode_columns,
+    "Notes.decode": Notes.decode,
+    "decode_reply": decode_reply,
+    "NoteKey.parse": lambda data: NoteKey.parse(data.decode("utf-8", "surrogateescape")),
+    "Checkpoint.open": lambda data: Checkpoint.open(
+        data.decode("utf-8", "surrogateescape"), fleet().note_key
+    ),
+    "check_receipt": lambda data: check_receipt(data, fleet().roots, fleet().note_key),
+}
+
+
+@pytest.mark.parametrize("name", list(DECODERS))
+@given(data=st.binary(max_size=200) | NONSENSE.map(to_cbor) | NONSENSE.map(repr).map(str.encode))
+@settings(deadline=None)
+def test_a_decoder_gives_a_value_or_refuses(name: str, data: bytes) -> None:
+    try:
+        DECODERS[name](data)
+    except REFUSED:
+        return
+
+
+@given(
+    st.dictionaries(st.sampled_from(Manifest.__slots__), SCALARS),
+    st.sampled_from(Manifest.__slots__),
+    SCALARS,
+)
+@settings(max_examples=300)
+def test_a_manifest_with_any_field_wrong_is_refused_or_sound(
+    fields: dict[str, object], name: str, value: object
+) -> None:
+    good = from_cbor(open_signed(Message.decode(body()).manifest).payload, "it")
+    for told in (fields, {**good, name: value}, {**good, "more": value}):
+        signed = sign(to_cbor(told), maker().key, content_type=BATCH_TYPE, thumbprint=bytes(32))
+        try:
+            manifest = Manifest.of(open_signed(signed))
+        except DataError:
+            continue
+        assert manifest.sequence >= 1
+        assert manifest.boot >= 1
+        assert len(manifest.previous) == len(manifest.columns) == len(manifest.notes) == 32
+        assert manifest.first_unix_time_second <= manifest.last_unix_time_second
+
+
+def test_a_manifest_of_another_kind_is_no_manifest() -> None:
+    payload = open_signed(Message.decode(body()).manifest).payload
+    signed = sign(payload, maker().key, content_type="text/plain", thumbprint=bytes(32))
+    with pytest.raises(DecodeError):
+        Manifest.of(open_signed(signed))
+
+
+FINDING = ["bounds", 2, "voltage_volt", NOW, "too high", 0, {"limit": 4.2}]
+PACK = {"chemistry": "NMC", "nominal_capacity_ah": 2.5, "series_count": 4, "source": "label"}
+
+
+def _keepable(store: Store, notes: Notes) -> None:
+    """What a hub does with notes: rows of the store and JSON for the pages."""
+    told = frames(1)
+    content = Content(bytes(16), encode_columns(told), notes.encode())
+    manifest = make_manifest(told, content, device="d", boot=1, sequence=1, previous=FIRST_PREVIOUS)
+    with store.transaction():
+        write_batches(store, [Accepted(b"x", manifest, content, told, notes, NOW)], 0)
+    for row in store.rows("SELECT evidence FROM finding"):
+        json.loads(row[0], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_whatever_notes_are_accepted_the_store_takes_them() -> None:
+    # A device that is believed must not be able to make the transaction of all others fail.
+    wild = SCALARS | st.sampled_from([1e400, -math.inf, math.nan, 2**63, -(2**63) - 1, 10**400])
+    with TemporaryDirectory() as folder, fleet().store(Path(folder)) as store:
+
+        @given(st.integers(0, 7), wild, st.sampled_from(list(PACK)), wild)
+        @settings(max_examples=100, deadline=None)
+        def law(place: int, value: object, name: str, other: object) -> None:
+            finding = [*FINDING]
+            if place < len(finding):
+                finding[place] = value
+            else:
+                finding[-1] = {"limit": value}
+            for told in ({"findings": [finding]}, {"pack": {**PACK, name: other}}):
+                try:
+                    notes = Notes.decode(to_cbor(told))
+                except DataError:
+                    continue
+                _keepable(store, notes)
+
+        law()
+
+
+@given(NONSENSE)
+def test_notes_have_one_accepted_encoding(told: object) -> None:
+    data = to_cbor(told)
+    try:
+        notes = Notes.decode(data)
+    except DataError:
+        return
+    assert notes.encode() == data
+
+
+def test_a_device_whose_evidence_is_missing_is_heard_all_the_same() -> None:
+    evidence = {"reading": math.nan, "limit": 4.2, "rate": math.inf}
+    finding = Finding("missing", Severity.WARNING, "voltage_volt", NOW, "none", evidence=evidence)
+    heard = Notes.decode(Notes(PackNote(None, math.nan, 1), (finding,)).encode())
+    assert heard.findings[0].evidence == {"limit": 4.2}
+    assert heard.pack == PackNote(None, None, 1)
+
+
+@given(NONSENSE, NONSENSE)
+def test_a_reply_is_understood_or_refused(ack: object, refusal: object) -> None:
+    try:
+        heard, refused = decode_reply(to_cbor({"ack": ack, "refusal": refusal}))
+    except DataError:
+        return
+    assert decode_reply(encode_reply(heard, refused)) == (heard, refused)
+
+
+def test_a_reply_comes_back_as_it_was_given() -> None:
+    ack = Ack(7, 8, "a head", (bytes(32), b"\x01" * 32))
+    for reply in (
+        (ack, None),
+        (None, Refusal("SealError", "no", "look", 3)),
+        (ack, Refusal("x", "", "")),
+        (None, None),
+    ):
+        assert decode_reply(encode_reply(*reply)) == reply
+
+
+# --- the seal and what it was signed for ----------------------------------------------------------
+
+
+def test_content_of_another_manifest_is_refused() -> None:
+    sender = replace(maker())
+    first, second = sender.next(), sender.next()
+    with pytest.raises(SealError):
+        hear(Message(second.manifest, first.sealed).encode(), sender)
+
+
+@pytest.mark.parametrize("part", ["salt", "columns", "notes"])
+def test_other_content_under_a_genuine_manifest_is_refused(part: str) -> None:
+    sender = replace(maker())
+    told = frames()
+    content = sender.content(told)
+    manifest = sender.manifest(told, content)
+    lie = {"salt": bytes(16), "columns": encode_columns(frames(seed=1)), "notes": b"\xa0"}
+    message = sender.message(replace(content, **{part: lie[part]}), manifest)
+    with pytest.raises(SealError):
+        hear(message.encode(), sender)
+
+
+def _sealed(packed: bytes) -> tuple[Message, Manifest]:
+    sender = replace(maker())
+    told = frames(1)
+    manifest = sender.manifest(told, sender.content(told))
+    signed = sender.sign(manifest)
+    return Message(signed, sender.sealer.seal(packed, link(signed))), manifest
+
+
+def test_what_unpacks_to_more_than_a_batch_may_hold_is_refused_unread() -> None:
+    bomb = zstandard.ZstdCompressor().compress(bytes((64 << 20) + 1))
+    message, manifest = _sealed(bomb)
+    with pytest.raises(DecodeError, match="unpacks to"):
+        open_content(message.sealed, message.manifest, manifest, opener())
+
+
+@given(st.binary(max_size=100) | NONSENSE.map(to_cbor))
+@settings(max_examples=50, deadline=None)
+def test_a_seal_over_nonsense_is_refused(plain: bytes) -> None:
+    for packed in (plain, zstandard.ZstdCompressor().compress(plain)):
+        message, manifest = _sealed(packed)
+        with pytest.raises(REFUSED):
+            open_content(message.sealed, message.manifest, manifest, opener())

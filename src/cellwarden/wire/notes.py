@@ -1,13 +1,18 @@
 """What a device says beside its frames: which pack it is, what its guard found."""
 
+import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cellwarden.domain import Finding, Severity
 from cellwarden.errors import DecodeError
 from cellwarden.trust.envelope import from_cbor, to_cbor
 
 __all__ = ["Notes", "PackNote"]
+
+_SEVERITIES: Final = frozenset(Severity)
+_MANY: Final = 1 << 31
+_LARGEST: Final = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +33,13 @@ class Notes:
     findings: tuple[Finding, ...] = ()
 
     def encode(self) -> bytes:
-        """As bytes; an empty note is empty."""
+        """As bytes; an empty note is empty, and a number that is none is left out."""
         told: dict[str, Any] = {}
         if self.pack is not None:
             told["pack"] = {name: getattr(self.pack, name) for name in PackNote.__slots__}
+            capacity = self.pack.nominal_capacity_ah
+            if capacity is not None and not _finite(capacity):
+                told["pack"]["nominal_capacity_ah"] = None
         if self.findings:
             told["findings"] = [_tell(finding) for finding in self.findings]
         return to_cbor(told) if told else b""
@@ -41,28 +49,47 @@ class Notes:
         """From bytes.
 
         Raises:
-            DecodeError: not notes.
+            DecodeError: not notes, or numbers in them that no store keeps.
         """
         if not data:
             return Notes()
-        told = from_cbor(data, "the notes")
-        try:
-            pack = PackNote(**told["pack"]) if "pack" in told else None
-            findings = tuple(_hear(item) for item in told.get("findings", ()))
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise DecodeError("not the notes of a batch", hint="Update the sender.") from error
-        if pack is not None and not _sound(pack):
-            raise DecodeError("not the description of a pack", hint="Update the sender.")
-        return Notes(pack, findings)
+        match from_cbor(data, "the notes"):
+            case {**told} if told and set(told) <= {"pack", "findings"}:
+                notes = Notes(
+                    _hear_pack(told["pack"]) if "pack" in told else None,
+                    _hear_findings(told.get("findings", [])),
+                )
+            case _:
+                raise _no_notes()
+        if notes.encode() != data:
+            raise _no_notes()
+        return notes
 
 
-def _sound(pack: PackNote) -> bool:
-    return (
-        isinstance(pack.chemistry, str | None)
-        and isinstance(pack.nominal_capacity_ah, float | int | None)
-        and type(pack.series_count) is int
-        and isinstance(pack.source, str)
-    )
+def _no_notes() -> DecodeError:
+    return DecodeError("not the notes of a batch", hint="Update the sender's software.")
+
+
+def _hear_pack(told: Any) -> PackNote:
+    match told:
+        case {
+            "chemistry": str() | None as chemistry,
+            "nominal_capacity_ah": int() | float() | None as capacity,
+            "series_count": int(count),
+            "source": str(source),
+            **rest,
+        } if not rest and _counted(count) and (capacity is None or _finite(capacity)):
+            return PackNote(chemistry, capacity, count, source)
+        case _:
+            raise _no_notes()
+
+
+def _hear_findings(told: Any) -> tuple[Finding, ...]:
+    match told:
+        case [*items]:
+            return tuple(_hear(item) for item in items)
+        case _:
+            raise _no_notes()
 
 
 def _tell(finding: Finding) -> list[Any]:
@@ -73,18 +100,37 @@ def _tell(finding: Finding) -> list[Any]:
         float(finding.unix_time_second),
         finding.message,
         finding.item,
-        {name: float(value) for name, value in finding.evidence.items()},
+        {name: float(value) for name, value in finding.evidence.items() if _finite(value)},
     ]
 
 
 def _hear(item: Any) -> Finding:
-    kind, severity, signal, at, message, index, evidence = item
-    return Finding(
-        kind=str(kind),
-        severity=Severity(severity),
-        signal=str(signal),
-        unix_time_second=float(at),
-        message=str(message),
-        item=int(index),
-        evidence={str(name): float(value) for name, value in evidence.items()},
+    match item:
+        case [
+            str(kind),
+            int(severity),
+            str(signal),
+            float(at),
+            str(message),
+            int(index),
+            {**evidence},
+        ] if severity in _SEVERITIES and _finite(at) and _counted(index) and _evident(evidence):
+            return Finding(kind, Severity(severity), signal, at, message, index, evidence)
+        case _:
+            raise _no_notes()
+
+
+def _evident(evidence: dict[Any, Any]) -> bool:
+    return all(
+        isinstance(name, str) and isinstance(value, float) and _finite(value)
+        for name, value in evidence.items()
     )
+
+
+def _counted(number: int) -> bool:
+    """Whether a number is a count as the store keeps it, or the -1 of none."""
+    return type(number) is int and -1 <= number < _MANY
+
+
+def _finite(number: float) -> bool:
+    return type(number) is not bool and abs(number) <= _LARGEST
