@@ -20,6 +20,7 @@ from cryptography import x509
 
 from cellwarden.domain import Frames
 from cellwarden.errors import Error, IdentityError, ReplayError, SealError, UnavailableError
+from cellwarden.hub.latest import Latest, read_latest
 from cellwarden.hub.ledger import Entry, Grown, Ledger
 from cellwarden.hub.rows import Accepted, write_batches
 from cellwarden.hub.store import Store
@@ -105,6 +106,7 @@ class Ingest:
         self.accepted_count, self.refused_count = self._counts()
         self.stage_second: dict[str, float] = {}
         self.on_stored: Callable[[set[str]], None] = lambda _devices: None
+        self.latest = read_latest(store)
         self._heads = self._read_heads()
         self._certificates = self._read_certificates()
         self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -127,6 +129,11 @@ class Ingest:
         request = _Request(bodies, peer, Future(), size)
         self._waiting.put(request)
         return request.reply
+
+    @property
+    def waiting_byte_count(self) -> int:
+        """Bytes that were received and are not stored yet. [1]"""
+        return self._waiting_bytes
 
     def expected(self, device: str) -> int:
         """The sequence that a device has to send next."""
@@ -332,6 +339,9 @@ class Ingest:
                 self._certificates.pop(thumbprint(certificate), None)
             raise
         self._heads.update(group.heads)
+        for batch in group.accepted:
+            device = batch.manifest.device
+            self.latest[device] = Latest.after(batch, self.latest.get(device))
         self.accepted_count += len(group.accepted)
         self.refused_count += len(group.refused)
         self._spent("store", started)
