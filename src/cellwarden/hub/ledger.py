@@ -148,9 +148,10 @@ class Ledger:
         if not heads:
             return Tree(), sign_checkpoint(Checkpoint(self.origin, 0, Tree().root()), self._key)
         size, root, note = heads[0]
-        Checkpoint.open(note, self.note_key)
+        head = Checkpoint.open(note, self.note_key)
         tree = tiles_of(self._store, size)
-        if tree.root() != bytes(root):
+        # The signed note counts; the columns beside it are there for queries.
+        if head != Checkpoint(self.origin, size, bytes(root)) or head.root != tree.root():
             raise LedgerError(
                 f"the ledger's rows do not give the head that was signed at size {size}",
                 hint="Do not go on with this store: keep it as evidence, restore a backup.",

@@ -318,12 +318,13 @@ class NoteKey:
             raise bad
         try:
             decoded = base64.b64decode(parts[2], validate=True)
+            key = NoteKey(parts[0], decoded[1:])
+            identifier = key.identifier().hex()
         except ValueError as error:
             raise bad from error
         if len(decoded) != _HASH_BYTES + 1 or decoded[0] != _ED25519_NOTE:
             raise bad
-        key = NoteKey(parts[0], decoded[1:])
-        if key.identifier().hex() != parts[1]:
+        if identifier != parts[1]:
             raise bad
         return key
 
@@ -346,7 +347,7 @@ class Checkpoint:
 
         Raises:
             DecodeError: not a checkpoint.
-            LedgerError: not signed by this key.
+            LedgerError: not signed by this key, or the head of another ledger.
         """
         body, separator, tail = note.partition("\n\n")
         lines = body.split("\n")
@@ -354,11 +355,17 @@ class Checkpoint:
             raise DecodeError("not a checkpoint", hint="Take it from the hub again.")
         try:
             size, root = int(lines[1]), base64.b64decode(lines[2], validate=True)
+            signed = (body + "\n").encode()
         except ValueError as error:
             raise DecodeError("not a checkpoint", hint="Take it from the hub again.") from error
         if str(size) != lines[1] or size < 0 or len(root) != _HASH_BYTES:
             raise DecodeError("not a checkpoint", hint="Take it from the hub again.")
-        _check_note((body + "\n").encode(), tail, key)
+        _check_note(signed, tail, key)
+        if lines[0] != key.name:
+            raise LedgerError(
+                f"the head is that of {lines[0]}, not of {key.name}",
+                hint="Take the head of the right ledger.",
+            )
         return Checkpoint(lines[0], size, root)
 
 
