@@ -57,8 +57,10 @@ def init(
     from cellwarden.cli.home import Home
 
     place = Home.find(home)
-    place.init(device_port=device_port, page_port=page_port)
+    password = place.init(device_port=device_port, page_port=page_port)
     typer.echo(f"Installation in {place.path}")
+    if password:
+        typer.echo(f"Sign in as admin with {password} - shown this once.")
     typer.echo(f"Keep a copy of {place.trust} where the hub cannot reach it: `verify` needs it.")
 
 

@@ -46,7 +46,7 @@ class HubClient:
         """Whether the hub answers."""
         try:
             return bool(
-                self._client.get("/v1/expected").status_code < httpx.codes.INTERNAL_SERVER_ERROR
+                self._client.get("/healthz").status_code < httpx.codes.INTERNAL_SERVER_ERROR
             )
         except httpx.HTTPError:
             return False

@@ -1,6 +1,7 @@
 """Running devices of this machine."""
 
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,13 +27,16 @@ def edge_command(home: Home, names: Sequence[str], record: Path | None, *, as_js
             raise UsageError("one record, one device", hint="Name one device with --record.")
         write_source(folders[0], Source(record=str(record.absolute())))
 
+    one_line = threading.Lock()
+
     def tell(state: State) -> None:
         if as_json:
             line = msgspec.json.encode(state).decode()
         else:
             line = f"{state.device}: {state.sent_count} of {state.made_count} batches acknowledged"
             line += f"; {state.trouble}" if state.trouble else ""
-        print(line, file=sys.stdout, flush=True)  # noqa: T201  a command talks to its caller
+        with one_line:
+            print(line, file=sys.stdout, flush=True)  # noqa: T201  a command talks to its caller
 
     failures = run_devices(folders, tell)
     for error in failures.values():

@@ -23,6 +23,8 @@ from cellwarden.domain import check_name
 from cellwarden.edge import config as edge_config
 from cellwarden.errors import UsageError
 from cellwarden.hub import setup as hub_setup
+from cellwarden.hub.accounts import create_first_administrator
+from cellwarden.hub.app import open_hub
 from cellwarden.hub.config import HubConfig, load_config
 from cellwarden.trust.identity import (
     Authority,
@@ -86,8 +88,8 @@ class Home:
 
     def init(
         self, *, device_port: int = 8443, page_port: int = 8440, host: str = "127.0.0.1"
-    ) -> None:
-        """A new authority, hub and operator.
+    ) -> str | None:
+        """A new authority, hub and operator; gives the first administrator's password.
 
         Raises:
             UsageError: there is an installation already.
@@ -109,6 +111,11 @@ class Home:
         address = hub_setup.hub_address(self.hub, config)
         trust = TrustRoots(root.read_text(), address["ledger_key"])
         write_durably(self.trust, msgspec.toml.encode(trust))
+        hub = open_hub(self.hub)
+        try:
+            return create_first_administrator(hub)
+        finally:
+            hub.close()
 
     def enrol(self, name: str) -> Path:
         """A new device: its key is made in its folder, the authority signs its certificate.

@@ -76,7 +76,7 @@ def run_command(home: Home, files: Sequence[Path], *, once: bool) -> None:
 def _set_up(home: Home, console: Console) -> str | None:
     if not home.exists():
         console.print(f"Setting up an installation in {home.path}")
-        home.init(device_port=_free_port(8443), page_port=_free_port(8440))
+        return home.init(device_port=_free_port(8443), page_port=_free_port(8440))
     return None
 
 

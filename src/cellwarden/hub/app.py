@@ -1,6 +1,8 @@
 """The hub as a process: opens its folder, serves devices on one address and people on another."""
 
 import asyncio
+import base64
+import json
 import os
 import threading
 import time
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from cellwarden.errors import (
     HTTP_STATUS,
@@ -21,10 +23,12 @@ from cellwarden.errors import (
     Error,
     IdentityError,
     UnavailableError,
+    UsageError,
     look_up,
 )
+from cellwarden.hub.api import build_api
 from cellwarden.hub.assess import Assessor
-from cellwarden.hub.audit import audit_routes
+from cellwarden.hub.audit import StoreView, audit_routes
 from cellwarden.hub.backup import snapshot_route
 from cellwarden.hub.config import HubConfig, load_config
 from cellwarden.hub.http import Listener, serve
@@ -34,11 +38,12 @@ from cellwarden.hub.service import Hub
 from cellwarden.hub.store import FileStore, LakeStore, Store
 from cellwarden.trust.envelope import Opener, from_cbor
 from cellwarden.trust.identity import Identity, Roots, load_certificate, load_key, utc
-from cellwarden.trust.keys import FileKeyStore, KeyStore
+from cellwarden.trust.keys import FileKeyStore, KeyStore, write_durably
 from cellwarden.trust.tls import require_aes256, server_context
 from cellwarden.wire import Refusal, encode_reply
+from cellwarden.wire.audit import audit
 
-__all__ = ["open_hub", "run"]
+__all__ = ["Gate", "device_routes", "open_hub", "read_roots", "revoke", "run"]
 
 _LONGEST_BODY_BYTES: Final = 32 << 20
 _PEER_SECOND: Final = 60.0
@@ -63,12 +68,60 @@ def _place(config: HubConfig, folder: Path, keys: KeyStore) -> FileStore | LakeS
 
 
 def read_roots(folder: Path) -> Roots:
-    """Authority and revocations as they stand in the hub's folder."""
-    revocations = folder / "crl.pem"
-    return Roots(
+    """Authority and revocations as they stand in the hub's folder.
+
+    The authority's list comes from outside; what the hub itself has taken back stands beside it.
+    """
+    revocations, taken_back = folder / "crl.pem", folder / "revoked.json"
+    roots = Roots(
         load_certificate((folder / "ca.crt").read_bytes()),
         revocations.read_bytes() if revocations.exists() else b"",
     )
+    if taken_back.exists():
+        roots.revoked |= {int(serial, 16) for serial in json.loads(taken_back.read_bytes())}
+    return roots
+
+
+def revoke(hub: Hub, folder: Path, device: str) -> None:
+    """Refuse every certificate of a device from now on, before the authority lists it.
+
+    Raises:
+        UsageError: no such device has ever connected.
+    """
+    rows = hub.store.rows("SELECT certificate FROM device WHERE device = ?", [device])
+    if not rows:
+        raise UsageError(f"there is no device {device}", hint="Check the name.")
+    serials = {load_certificate(bytes(row[0])).serial_number for row in rows}
+    path = folder / "revoked.json"
+    known = set(json.loads(path.read_bytes())) if path.exists() else set()
+    listed = sorted(known | {f"{serial:x}" for serial in serials})
+    write_durably(path, json.dumps(listed).encode())
+    hub.ingest.roots = read_roots(folder)
+
+
+def _verify(hub: Hub) -> dict[str, Any]:
+    """The hub holds its own rows against its own ledger; an outsider uses `cellwarden verify`."""
+    started = time.monotonic()
+    report = audit(StoreView(hub.store), hub.ingest.roots, hub.ledger.note_key)
+    bad = report.first_bad
+    return {
+        "ok": report.ok,
+        "device_count": report.device_count,
+        "batch_count": report.batch_count,
+        "frame_count": report.frame_count,
+        "value_count": report.value_count,
+        "tree_size": report.tree_size,
+        "root": base64.b64encode(report.root).decode(),
+        "first_bad": None
+        if bad is None
+        else {
+            "device": bad.device,
+            "sequence": bad.sequence,
+            "leaf_index": bad.leaf_index,
+            "reason": bad.reason,
+        },
+        "second": time.monotonic() - started,
+    }
 
 
 class Gate:
@@ -108,8 +161,8 @@ class Gate:
         if now - self._roots_read < _ROOTS_SECOND:
             return
         self._roots_read = now
-        path = self._folder / "crl.pem"
-        changed = path.stat().st_mtime if path.exists() else -1.0
+        paths = (self._folder / "crl.pem", self._folder / "revoked.json")
+        changed = sum(path.stat().st_mtime for path in paths if path.exists())
         if changed != self._roots_mtime:
             self._roots_mtime = changed
             self._hub.ingest.roots = read_roots(self._folder)
@@ -209,15 +262,23 @@ def run(folder: Path) -> None:
         assessor = Assessor(hub.store, hub.ledger, key, certificate)
         hub.ingest.on_stored = assessor.hear
         assessor.start()
-        app: Any = Starlette(
+        pages = build_api(
+            hub,
+            verify=lambda: _verify(hub),
+            revoke=lambda device: revoke(hub, folder, device),
+            peer_of=gate.peer,
+        )
+        devices: Any = Starlette(
             routes=[
                 *device_routes(hub, gate),
                 *audit_routes(hub.store, gate.peer),
                 snapshot_route(hub.store, folder, gate.peer),
+                Mount("/", pages),
             ]
         )
         listeners = [
-            Listener(app, config.host, config.device_port, device_tls),
+            Listener(devices, config.host, config.device_port, device_tls),
+            Listener(pages, config.host, config.page_port, page_tls),
         ]
         (folder / "hub.pid").write_text(str(os.getpid()))
         _log.info("serving", host=config.host, device_port=config.device_port, at=time.time())

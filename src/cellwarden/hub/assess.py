@@ -99,7 +99,7 @@ class Assessor:
                 self.assess(device)
             except Error as error:
                 _log.error("not assessed", device=device, reason=str(error))
-            except Exception:
+            except Exception:  # noqa: BLE001  one device must not stop the others
                 _log.exception("not assessed", device=device)
 
     def _next(self) -> str | None:

@@ -158,7 +158,7 @@ def read_batches(store: Store, first_leaf: int, last_leaf: int) -> dict[int, Fra
     for start, stop in pairwise(borders):
         rows = slice(start, stop)
         grids = {
-            name: _grid(flat[name][ends[name][start] : ends[name][stop]], stop - start)
+            name: _grid(flat[name][ends[name][start] : ends[name][stop]], int(stop - start))
             for name in LIST_COLUMNS
         }
         optional: dict[str, Any] = {name: _optional(found[name][rows]) for name in _OPTIONAL}
