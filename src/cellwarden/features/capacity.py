@@ -94,10 +94,11 @@ def _to_empty(
     """Charge out and time until the voltage under load reaches empty. [Ah, h]"""
     voltage = taken.voltage_volt[start:stop]
     loaded = taken.current_ampere[start:stop] < -REST_PER_HOUR * taken.nominal_capacity_ah
-    reached = np.flatnonzero(loaded & (voltage <= empty_voltage_volt + SENSOR_VOLT))
-    if len(reached) == 0:
+    reached = np.flatnonzero(loaded & (voltage <= empty_voltage_volt))
+    nearly = np.flatnonzero(loaded & (voltage <= empty_voltage_volt + SENSOR_VOLT))
+    if len(nearly) == 0:
         return None
-    at = start + int(reached[0])
+    at = start + int(reached[0] if len(reached) else nearly[-1])
     if taken.gap[start + 1 : at + 1].any():
         return None
     before = max(start - 1, 0)

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from cellwarden.features.capacity import EMPTY_VOLT, REFERENCE_RATE_PER_HOUR, SENSOR_VOLT
-from cellwarden.features.cycles import Runs, Samples
+from cellwarden.features.cycles import REST_PER_HOUR, Runs, Samples
 
 __all__ = ["Charges", "charges"]
 
@@ -127,11 +127,16 @@ def _rise(highest: Float64[np.ndarray, " time"], level: float, *, empty: bool) -
 
 
 def _fall(rate: Float64[np.ndarray, " time"], level: float) -> float:
-    """The place, between two rows, after which a column stays below a level. [1]"""
+    """The place, between two rows, after which a column stays below a level. [1]
+
+    A current that is switched off on its way has passed the level in no taper.
+    """
     above = np.flatnonzero(rate >= level)
     if len(above) == 0 or above[-1] + 1 == len(rate):
         return float("nan")
     at = int(above[-1])
+    if rate[at + 1] <= REST_PER_HOUR:
+        return float("nan")
     return at + float((rate[at] - level) / (rate[at] - rate[at + 1]))
 
 

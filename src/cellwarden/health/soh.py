@@ -74,6 +74,8 @@ _KERNELS: Final = tuple(
 )
 _ROWS_A_CELL: Final = 30  # evenly over a cell's life; more rows of one cell say little more
 _TAIL: Final = 0.005  # of training rows on each side, left out of the limits
+# Of the charges of a cell; a cell has as few as 28, and one of them may be a disturbed record.
+_NEAR: Final = 0.95
 _MARGIN: Final = 0.05  # of the span, added to the limits on each side
 # What two good sensors may differ by, added where the span in training is smaller than that.
 _SENSOR: Final = {"top_voltage_volt": 0.01, "temperature_celsius": 2.0}
@@ -128,8 +130,8 @@ class Rows:
 class Fit:
     """A fitted curve with its limits and the half-width of its interval.
 
-    `reach` is the farthest that a training row lay from every other training cell, in the scaled
-    inputs; a charge farther than that from all training rows is like none of them.
+    `reach` is how far the charges of a training cell lie from all other training cells, in the
+    scaled inputs; a charge farther than that from every training charge is like none of them.
     """
 
     features: tuple[str, ...]
@@ -218,17 +220,30 @@ def train(rows: Rows, coverage: float) -> Fit:
     scaled = inputs(few.columns, shape.features)
     curve = fit(scaled, few.soh_fraction, few.cell, shape.kernel)
     present = np.unique(few.cell)
-    away = [_distance(scaled[few.cell == one], scaled[few.cell != one]).max() for one in present]
     return Fit(
         features=shape.features,
         curve=curve,
         reference=np.mean([scaled[few.cell == one].mean(axis=0) for one in present], axis=0),
         limits=_limits(rows, shape.features),
-        reach=float(max(away)),
+        reach=_reach(inputs(rows.columns, shape.features), rows.cell, scaled, few.cell),
         half_width=half_width([errors[few.cell == one] for one in present], coverage),
         coverage=coverage,
         cell_count=len(present),
     )
+
+
+def _reach(
+    every: Float64[np.ndarray, "row feature"],
+    every_cell: Int64[np.ndarray, " row"],
+    kept: Float64[np.ndarray, "item feature"],
+    kept_cell: Int64[np.ndarray, " item"],
+) -> float:
+    """How far the charges of one training cell lie from those kept of the others, at most. [1]"""
+    away = [
+        np.quantile(_distance(every[every_cell == one], kept[kept_cell != one]), _NEAR)
+        for one in np.unique(every_cell)
+    ]
+    return float(max(away))
 
 
 def _thin(rows: Rows) -> Rows:

@@ -38,10 +38,9 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The charge that the health was told from: first and last time stamp, rows `start`..`stop`.
+    """The charge that the health was told from, by its first and last time stamp.
 
-    Times are on the record's own clock: Unix where it has one, test time where it has not. Rows
-    count in order of time.
+    Times are on the record's own clock: Unix where it has one, test time where it has not.
     """
 
     cycle_count: int

@@ -11,6 +11,7 @@ import hashlib
 from typing import Any, Final
 
 import cbor2
+import msgspec
 import numpy as np
 
 from cellwarden.domain import NotServed
@@ -20,12 +21,13 @@ from cellwarden.health.kernel import Curve
 from cellwarden.health.life import LifeFit
 from cellwarden.health.marks import MARK_BYTES
 from cellwarden.health.soh import Fit, Limit
-from cellwarden.registry.card import Card, CellScore, Score, Source
+from cellwarden.registry.card import Card
 
 __all__ = ["FORMAT", "decode", "digest", "encode"]
 
 FORMAT: Final = "cellwarden-model-1"
 _LARGEST_BYTES: Final = 4 * 2**20
+_WRONG: Final = (KeyError, TypeError, ValueError, AttributeError, EOFError)
 
 
 def digest(content: bytes) -> str:
@@ -85,11 +87,12 @@ def decode(content: bytes, expected_digest: str) -> tuple[Model, Card]:
                 f"model format {value['format']!r}, not {FORMAT}",
                 hint="Use the version of Cellwarden that wrote it.",
             )
-        return _model(value, found), _card(value["card"], found)
+        card = msgspec.convert({**value["card"], "digest": found}, Card)
+        return _model(value, found), card
     except Error:
         raise
     # Whatever a decoder or a constructor finds wrong with foreign values is one fault here.
-    except (cbor2.CBORError, KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
+    except (cbor2.CBORError, msgspec.MsgspecError, *_WRONG) as error:
         raise DecodeError(
             f"model file cannot be read: {error}", hint="Build it again with `make models`."
         ) from error
@@ -112,7 +115,7 @@ def _pack_fit(fit: Fit) -> dict[str, Any]:
 
 
 def _fit(value: dict[str, Any]) -> Fit:
-    features = tuple(value["features"])
+    features = msgspec.convert(value["features"], tuple[str, ...])
     inputs = _unpack(value["inputs"], (-1, len(features)))
     return Fit(
         features=features,
@@ -123,7 +126,7 @@ def _fit(value: dict[str, Any]) -> Fit:
             length=float(value["length"]),
         ),
         reference=_unpack(value["reference"], (len(features),)),
-        limits=tuple(Limit(**limit) for limit in value["limits"]),
+        limits=msgspec.convert(value["limits"], tuple[Limit, ...]),
         reach=float(value["reach"]),
         half_width=float(value["half_width"]),
         coverage=float(value["coverage"]),
@@ -132,6 +135,8 @@ def _fit(value: dict[str, Any]) -> Fit:
 
 
 def _model(value: dict[str, Any], found: str) -> Model:
+    if value["marks"].keys() != value["folds"].keys():
+        raise ValueError("marks and folds are of different cells")
     marks = {
         joined[at : at + MARK_BYTES]: cell
         for cell, joined in value["marks"].items()
@@ -139,34 +144,18 @@ def _model(value: dict[str, Any], found: str) -> Model:
     }
     life = value["life"]
     return Model(
-        name=str(value["name"]),
-        version=str(value["version"]),
+        name=msgspec.convert(value["name"], str),
+        version=msgspec.convert(value["version"], str),
         digest=found,
         full=_fit(value["full"]),
         folds={cell: _fit(fold) for cell, fold in value["folds"].items()},
         marks=marks,
-        chemistries=tuple(value["chemistries"]),
-        nominal=Limit(**value["nominal"]),
-        life=NotServed(life["reason"])
+        chemistries=msgspec.convert(value["chemistries"], tuple[str, ...]),
+        nominal=msgspec.convert(value["nominal"], Limit),
+        life=NotServed(msgspec.convert(life["reason"], str))
         if "reason" in life
         else LifeFit(float(life["factor"]), float(life["coverage"])),
     )
-
-
-def _card(value: dict[str, Any], found: str) -> Card:
-    plain = dict(value)
-    plain["sources"] = tuple(
-        Source(**{**row, "cells": tuple((name, mark) for name, mark in row["cells"])})
-        for row in plain["sources"]
-    )
-    plain["scores"] = tuple(Score(**row) for row in plain["scores"])
-    plain["cells"] = tuple(CellScore(**row) for row in plain["cells"])
-    plain["limits"] = tuple((name, low, high) for name, low, high in plain["limits"])
-    low, high = plain["nominal_capacity_ah"]
-    plain["nominal_capacity_ah"] = (low, high)
-    for name in ("features", "chemistries"):
-        plain[name] = tuple(plain[name])
-    return Card(digest=found, **plain)
 
 
 def _pack(array: np.ndarray) -> dict[str, Any]:
@@ -177,4 +166,4 @@ def _unpack(value: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray:
     flat = np.frombuffer(value["data"], dtype="<f8").astype(np.float64)
     if not np.all(np.isfinite(flat)):
         raise ValueError("an array holds a number that is not finite")
-    return flat.reshape(value["shape"]).reshape(shape)
+    return flat.reshape(msgspec.convert(value["shape"], tuple[int, ...])).reshape(shape)
