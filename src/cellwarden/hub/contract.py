@@ -1,0 +1,330 @@
+"""What the hub tells its pages, as types; `/openapi.json` is made from them.
+
+A number that is not finite becomes null: NaN has no place in JSON.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from cellwarden.hub.roles import Role
+
+__all__ = [
+    "Accepted",
+    "AccountBody",
+    "Battery",
+    "BatteryDetail",
+    "Counts",
+    "Credentials",
+    "Device",
+    "ErrorBody",
+    "Explanation",
+    "Fade",
+    "FindingBody",
+    "FirstBad",
+    "Fleet",
+    "Forecast",
+    "HealthBody",
+    "LedgerHead",
+    "LifeBody",
+    "Model",
+    "NewAccount",
+    "NewPassword",
+    "Ok",
+    "Refused",
+    "SessionBody",
+    "ShownAccount",
+    "Signals",
+    "Trust",
+    "Verdict",
+    "Verification",
+]
+
+Number = float | None
+Line = list[Number]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null", protected_namespaces=())
+
+
+class ErrorBody(_Body):
+    """Why a request failed and what to do about it."""
+
+    error: str
+    message: str
+    hint: str
+
+
+class Ok(_Body):
+    """The hub answers."""
+
+    ok: bool = True
+
+
+class Credentials(_Body):
+    """What somebody signs in with."""
+
+    user: str = Field(min_length=1, max_length=200)
+    password: SecretStr = Field(min_length=1, max_length=1024)
+
+
+class NewPassword(_Body):
+    """A change of one's own password."""
+
+    old: SecretStr = Field(min_length=1, max_length=1024)
+    new: SecretStr = Field(min_length=1, max_length=1024)
+
+
+class SessionBody(_Body):
+    """Who is signed in; `csrf` goes into the header X-CSRF-Token of each change."""
+
+    user: str
+    role: Role
+    csrf: str
+
+
+class NewAccount(_Body):
+    """An account to be made."""
+
+    user: str = Field(min_length=1, max_length=63)
+    role: Role
+
+
+class ShownAccount(_Body):
+    """A new account with its password, which is shown this once."""
+
+    user: str
+    role: Role
+    password: str
+
+
+class AccountBody(_Body):
+    """An account."""
+
+    user: str
+    role: Role
+    created_unix_time_second: float
+
+
+class HealthBody(_Body):
+    """Capacity now over nominal, with its interval."""
+
+    soh_fraction: Number
+    low: Number
+    high: Number
+    coverage: Number
+    cycle_count: Number
+
+
+class LifeBody(_Body):
+    """Full cycles left, with their interval."""
+
+    life_cycle_count: Number
+    low: Number
+    high: Number
+    coverage: Number
+    end_of_life_fraction: Number
+
+
+class FindingBody(_Body):
+    """Something that does not look right, with the numbers that say so."""
+
+    kind: str
+    severity: Literal["INFO", "WARNING", "ALARM"]
+    signal: str
+    item: int
+    unix_time_second: Number
+    message: str
+    evidence: dict[str, Number]
+
+
+class Battery(_Body):
+    """One battery as it was last heard of."""
+
+    device: str
+    chemistry: str | None
+    series_count: int
+    nominal_capacity_ah: Number
+    last_seen_unix_time_second: float
+    last_sample_unix_time_second: float
+    stale: bool
+    frame_count: int
+    voltage_volt: Number
+    current_ampere: Number
+    soc_fraction: Number
+    soc_std_fraction: Number
+    cell_temperature_celsius: Number
+    health: HealthBody | None
+    health_reason: str | None
+    life: LifeBody | None
+    life_reason: str | None
+    worst_finding: FindingBody | None
+    finding_count: int
+    receipt_id: str | None
+
+
+class Fleet(_Body):
+    """All batteries."""
+
+    now_unix_time_second: float
+    batteries: list[Battery]
+
+
+class Explanation(_Body):
+    """How much each feature moved the estimate from the model's average."""
+
+    base: Number
+    features: list[str]
+    values: Line
+    contributions: Line
+
+
+class Fade(_Body):
+    """Capacity over cycles: measured, and as the model smooths it."""
+
+    cycle_count: Line = []
+    capacity_ah: Line = []
+    soh_fraction: Line = []
+    estimate: Line = []
+    low: Line = []
+    high: Line = []
+
+
+class Forecast(_Body):
+    """Where capacity is going."""
+
+    cycle_count: Line
+    soh_fraction: Line
+    low: Line
+    high: Line
+
+
+class Model(_Body):
+    """The model behind a verdict."""
+
+    name: str
+    digest: str
+
+
+class Verdict(_Body):
+    """The hub's verdict on a battery, as it is stored."""
+
+    health: HealthBody | None = None
+    health_reason: str | None = None
+    life: LifeBody | None = None
+    life_reason: str | None = None
+    explanation: Explanation | None = None
+    fade: Fade = Fade()
+    forecast: Forecast | None = None
+    model: Model | None = None
+
+
+class BatteryDetail(_Body):
+    """One battery with what its verdict rests on."""
+
+    battery: Battery
+    explanation: Explanation | None
+    fade: Fade
+    forecast: Forecast | None
+    findings: list[FindingBody]
+    model: Model | None
+
+
+class Signals(_Body):
+    """A battery's readings over time; null says that there was none."""
+
+    unix_time_second: list[float]
+    voltage_volt: Line
+    current_ampere: Line
+    cell_voltage_low_volt: Line
+    cell_voltage_high_volt: Line
+    cell_temperature_low_celsius: Line
+    cell_temperature_high_celsius: Line
+    soc_fraction: Line
+
+
+class LedgerHead(_Body):
+    """The newest head of the ledger; `key` is the verifier key in the form of signed notes."""
+
+    origin: str
+    tree_size: int
+    root: str
+    key: str
+
+
+class Device(_Body):
+    """A device and its newest certificate."""
+
+    device: str
+    certificate_sha256: str
+    not_after_unix_time_second: float
+    revoked: bool
+    boot: int
+    sequence: int
+    batch_count: int
+    refused_count: int
+    last_seen_unix_time_second: Number
+
+
+class Refused(_Body):
+    """A message that was not believed."""
+
+    unix_time_second: float
+    claimed_device: str
+    peer: str
+    kind: str
+    message: str
+
+
+class Accepted(_Body):
+    """A batch that was believed."""
+
+    device: str
+    sequence: int
+    leaf_index: int
+    frame_count: int
+    value_count: int
+    received_unix_time_second: float
+
+
+class Trust(_Body):
+    """Why to believe the hub: its ledger, its devices, what it refused."""
+
+    ledger: LedgerHead
+    accepted_count: int
+    refused_count: int
+    devices: list[Device]
+    refused: list[Refused]
+    accepted: list[Accepted]
+
+
+class Counts(_Body):
+    """How far the ledger has come."""
+
+    tree_size: int
+    accepted_count: int
+    refused_count: int
+
+
+class FirstBad(_Body):
+    """The first entry that does not hold."""
+
+    device: str
+    sequence: int
+    leaf_index: int
+    reason: str
+
+
+class Verification(_Body):
+    """What checking the whole store against its ledger gave."""
+
+    ok: bool
+    device_count: int
+    batch_count: int
+    frame_count: int
+    value_count: int
+    tree_size: int
+    root: str
+    first_bad: FirstBad | None
+    second: float

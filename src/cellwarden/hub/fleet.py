@@ -1,0 +1,179 @@
+"""The fleet at a glance, put together again only when something has changed."""
+
+import json
+import threading
+from collections.abc import Hashable
+from typing import Any, Final, Literal
+
+import structlog
+from pydantic import ValidationError
+
+from cellwarden.domain import Severity
+from cellwarden.hub.contract import Battery, Counts, FindingBody, Fleet
+from cellwarden.hub.contract import Verdict as VerdictBody
+from cellwarden.hub.latest import Latest
+from cellwarden.hub.service import Hub
+
+__all__ = ["FINDING_COLUMNS", "FleetView", "finding_of", "read_verdict"]
+
+FINDING_COLUMNS: Final = "kind, severity, signal, item, unix_time_second, message, evidence"
+_UNREAD: Final = "the stored verdict cannot be read"
+_UNREADABLE: Final = VerdictBody(health_reason=_UNREAD, life_reason=_UNREAD)
+_SEVERITY: Final[dict[int, Literal["INFO", "WARNING", "ALARM"]]] = {
+    Severity.INFO: "INFO",
+    Severity.WARNING: "WARNING",
+    Severity.ALARM: "ALARM",
+}
+_AT_A_GLANCE: Final = ("health", "health_reason", "life", "life_reason")
+_Known = tuple[str, VerdictBody]
+_log = structlog.get_logger()
+
+
+class FleetView:
+    """Latest values from memory, packs, findings and verdicts from their small tables."""
+
+    def __init__(self, hub: Hub, stale_second: float) -> None:
+        self._hub = hub
+        self._stale_second = stale_second
+        self._lock = threading.Lock()
+        self._key: Hashable = None
+        self._batteries: list[Battery] = []
+        self._verdicts: dict[str, _Known] = {}
+
+    def key(self) -> Hashable:
+        """Something that differs when the fleet does; asking costs no query."""
+        now = self._hub.clock()
+        latest = list(self._hub.ingest.latest.values())
+        stale = frozenset(each.device for each in latest if self._is_stale(each, now))
+        return (self.counts(), stale)
+
+    def counts(self) -> Counts:
+        """How far the ledger has come."""
+        ingest = self._hub.ingest
+        return Counts(
+            tree_size=self._hub.ledger.head()[0].size,
+            accepted_count=ingest.accepted_count,
+            refused_count=ingest.refused_count,
+        )
+
+    def fleet(self) -> Fleet:
+        """Every battery."""
+        with self._lock:
+            key = self.key()
+            if key != self._key:
+                self._batteries = self._read(None)
+                self._key = key
+            return Fleet(now_unix_time_second=self._hub.clock(), batteries=self._batteries)
+
+    def battery(self, device: str) -> Battery | None:
+        """One battery, None where there is none of that name."""
+        with self._lock:
+            return next(iter(self._read(device)), None)
+
+    def _read(self, device: str | None) -> list[Battery]:
+        latest = dict(self._hub.ingest.latest)
+        if device is not None:
+            latest = {device: latest[device]} if device in latest else {}
+        now = self._hub.clock()
+        packs, findings = self._packs(device), self._findings(device)
+        self._read_verdicts(device)
+        return [
+            self._battery(each, now, packs.get(name), findings.get(name), self._verdicts.get(name))
+            for name, each in sorted(latest.items())
+        ]
+
+    def _battery(
+        self,
+        latest: Latest,
+        now: float,
+        pack: tuple[Any, ...] | None,
+        findings: tuple[int, FindingBody] | None,
+        known: _Known | None,
+    ) -> Battery:
+        chemistry, nominal, series_count = pack or (None, None, latest.cell_count)
+        receipt_id, verdict = known or (None, VerdictBody())
+        return Battery.model_construct(
+            device=latest.device,
+            chemistry=chemistry,
+            series_count=series_count,
+            nominal_capacity_ah=nominal,
+            last_seen_unix_time_second=latest.received_unix_time_second,
+            last_sample_unix_time_second=latest.sample_unix_time_second,
+            stale=self._is_stale(latest, now),
+            frame_count=latest.frame_count,
+            voltage_volt=latest.voltage_volt,
+            current_ampere=latest.current_ampere,
+            soc_fraction=latest.soc_fraction,
+            soc_std_fraction=latest.soc_std_fraction,
+            cell_temperature_celsius=latest.cell_temperature_celsius,
+            health=verdict.health,
+            health_reason=verdict.health_reason,
+            life=verdict.life,
+            life_reason=verdict.life_reason,
+            worst_finding=findings[1] if findings else None,
+            finding_count=findings[0] if findings else 0,
+            receipt_id=receipt_id,
+        )
+
+    def _is_stale(self, latest: Latest, now: float) -> bool:
+        """A reading is as old as it is, also when it was delivered late."""
+        oldest = min(latest.received_unix_time_second, latest.sample_unix_time_second)
+        return now - oldest > self._stale_second
+
+    def _packs(self, device: str | None) -> dict[str, tuple[Any, ...]]:
+        rows = self._hub.store.rows(
+            "SELECT device, arg_max(row(chemistry, nominal_capacity_ah, series_count), sequence)"
+            " FROM pack WHERE device = coalesce(?, device) GROUP BY device",
+            [device],
+        )
+        return {name: tuple(pack) for name, pack in rows}
+
+    def _findings(self, device: str | None) -> dict[str, tuple[int, FindingBody]]:
+        """How many, and the worst: the gravest, of these the newest."""
+        rows = self._hub.store.rows(
+            f"SELECT device, count, {FINDING_COLUMNS} FROM (SELECT device, count(*) AS count,"
+            "  arg_max(rowid, row(severity, unix_time_second)) AS worst FROM finding"
+            "  WHERE device = coalesce(?, device) GROUP BY device)"
+            " JOIN (SELECT rowid AS worst, * EXCLUDE (device) FROM finding) USING (worst)",
+            [device],
+        )
+        return {row[0]: (row[1], finding_of(row[2:])) for row in rows}
+
+    def _read_verdicts(self, device: str | None) -> None:
+        """Take up verdicts that are new; the long JSON of the others is not read again."""
+        rows = self._hub.store.rows(
+            "SELECT device, arg_max(receipt_id, row(last_sequence, unix_time_second))"
+            " FROM verdict WHERE device = coalesce(?, device) GROUP BY device",
+            [device],
+        )
+        for name, receipt_id in rows:
+            if name not in self._verdicts or self._verdicts[name][0] != receipt_id:
+                verdict = read_verdict(self._hub, name, receipt_id)
+                short = VerdictBody(**{part: getattr(verdict, part) for part in _AT_A_GLANCE})
+                self._verdicts[name] = (receipt_id, short)
+
+
+def read_verdict(hub: Hub, device: str, receipt_id: str) -> VerdictBody:
+    """A stored verdict; one that cannot be read says so and leaves the others alone."""
+    rows = hub.store.rows(
+        "SELECT verdict FROM verdict WHERE device = ? AND receipt_id = ?", [device, receipt_id]
+    )
+    try:
+        return VerdictBody.model_validate(json.loads(rows[0][0]))
+    except (ValidationError, ValueError):
+        _log.warning("a stored verdict cannot be read", device=device, receipt_id=receipt_id)
+        return _UNREADABLE
+
+
+def finding_of(row: tuple[Any, ...]) -> FindingBody:
+    """A row of the table as the pages show it."""
+    kind, severity, signal, item, at, message, evidence = row
+    return FindingBody(
+        kind=kind,
+        severity=_SEVERITY[severity],
+        signal=signal,
+        item=item,
+        unix_time_second=at,
+        message=message,
+        evidence=json.loads(evidence),
+    )
