@@ -140,6 +140,73 @@ def verify(
 
 
 @app.command()
+def read(
+    file: Path,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what each column would be taken for.")
+    ] = False,
+    mapping: Annotated[
+        Path | None, typer.Option(help="A TOML file that says what the columns are.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write it as BDF, .csv or .parquet.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Read a battery file and say what it holds; no hub and no keys are needed."""
+    from cellwarden.cli.read import read_command
+
+    read_command(file, dry_run, mapping, out, as_json)
+
+
+@app.command()
+def export(
+    table: str,
+    target: Annotated[Path, typer.Argument(help="FILE.parquet, FILE.csv or FILE.bdf.csv")],
+    home: HomeOption = None,
+    device: Annotated[str | None, typer.Option(help="Rows of one device only.")] = None,
+) -> None:
+    """Write a table of the store to a file, through the running hub or from its files."""
+    from cellwarden.cli.export import export_command
+    from cellwarden.cli.home import Home
+
+    export_command(Home.find(home), table, target, device)
+
+
+@app.command()
+def bench(
+    name: str,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer, shorter runs.")] = False,
+) -> None:
+    """Print the figures of this machine; in a checkout."""
+    _with_aes256_only()
+    from cellwarden.cli.bench import bench_command
+
+    bench_command(name, as_json=as_json, quick=quick)
+
+
+models = typer.Typer(help="The shipped models.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models, name="models")
+
+
+@models.command("build")
+def models_build(
+    data: Annotated[
+        Path | None, typer.Option(help="The data sets. [default: CELLWARDEN_DATA]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to. [default: the package]")] = None,
+) -> None:
+    """Fit the shipped models again and print their scores."""
+    from cellwarden.cli.models import build
+
+    package = Path(__file__).parents[1]
+    found = data or Path(os.environ.get("CELLWARDEN_DATA", package.parents[2] / "shared" / "data"))
+    page = package.parents[1] / "docs" / "models" / "soh.md"
+    build(found, out or package / "health" / "models", page if page.parent.is_dir() else None)
+
+
+@app.command()
 def doctor(home: HomeOption = None) -> None:
     """Look at what the installation stands on; says what to do where it does not."""
     from cellwarden.cli.doctor import doctor_command

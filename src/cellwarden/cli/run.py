@@ -61,7 +61,7 @@ def run_command(home: Home, files: Sequence[Path], *, once: bool) -> None:
         attempts = _forge(home, job)
         with _process(home, "edge", home.path / "edge.log", job.devices) as edge:
             sent = _follow(edge, job, console, live=not files and not once)
-            verdicts = _verdicts(client, job, console)
+            verdicts = _verdicts(client, sent, console)
             _print_verdicts(console, verdicts)
             _print_forgeries(console, attempts)
             proved = _prove(home, client, verdicts, console)
@@ -232,34 +232,48 @@ def _follow(
     return sent
 
 
-def _verdicts(client: HubClient, job: _Job, console: Console) -> list[dict[str, Any]]:
-    """Each device's row, once the hub has judged all of it."""
+def _verdicts(client: HubClient, sent: dict[str, int], console: Console) -> list[dict[str, Any]]:
+    """Each device's row, once the hub has judged all that was sent."""
     end = time.monotonic() + _ASSESS_SECOND
     with console.status("assessing"):
         while True:
             rows = {row["device"]: row for row in client.fleet()}
-            mine = [rows[name] for name in job.devices if name in rows]
-            if len(mine) == len(job.devices) and all(row["receipt_id"] for row in mine):
-                return mine
-            if time.monotonic() > end:
-                return mine
+            judged = [row for name, row in rows.items() if _judged(row) >= sent.get(name, 0)]
+            if {row["device"] for row in judged} >= set(sent) or time.monotonic() > end:
+                return [rows[name] for name in sent if name in rows]
             time.sleep(0.3)
+
+
+def _judged(row: dict[str, Any]) -> int:
+    """The last batch that the device's verdict rests on; receipts are DEVICE-BATCH-LEAF."""
+    return int(row["receipt_id"].rsplit("-", 2)[1]) if row["receipt_id"] else 0
 
 
 def _print_verdicts(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     table = Table(title="Verdicts", title_justify="left")
     for title in ("battery", "frames", "charge", "health", "life", "worst finding"):
         table.add_column(title, overflow="fold")
+    reasons: list[str] = []
     for row in rows:
         table.add_row(
             row["device"],
             f"{row['frame_count']:,}",
             _charge(row),
-            _health(row),
-            _life(row),
+            _health(row, reasons),
+            _life(row, reasons),
             _worst(row),
         )
     console.print(table)
+    for number, reason in enumerate(reasons, 1):
+        console.print(f"({number}) cannot be told, because {reason}", markup=False, highlight=False)
+
+
+def _untold(reason: str | None, reasons: list[str]) -> str:
+    """A mark for a reason, which is printed once below the table."""
+    reason = reason or "it is not assessed yet"
+    if reason not in reasons:
+        reasons.append(reason)
+    return f"cannot be told ({reasons.index(reason) + 1})"
 
 
 def _charge(row: dict[str, Any]) -> str:
@@ -268,20 +282,20 @@ def _charge(row: dict[str, Any]) -> str:
     return f"{row['soc_fraction']:.0%} ± {2 * (row['soc_std_fraction'] or 0):.0%}"
 
 
-def _health(row: dict[str, Any]) -> str:
+def _health(row: dict[str, Any], reasons: list[str]) -> str:
     health = row["health"]
     if health is None:
-        return f"cannot be told, because {row['health_reason'] or 'it is not assessed yet'}"
+        return _untold(row["health_reason"], reasons)
     return (
         f"{health['soh_fraction']:.1%} ({health['low']:.1%} to {health['high']:.1%}"
         f" at {health['coverage']:.0%})"
     )
 
 
-def _life(row: dict[str, Any]) -> str:
+def _life(row: dict[str, Any], reasons: list[str]) -> str:
     life = row["life"]
     if life is None:
-        return f"cannot be told, because {row['life_reason'] or 'it is not assessed yet'}"
+        return _untold(row["life_reason"], reasons)
     return (
         f"{life['life_cycle_count']:.0f} cycles ({life['low']:.0f} to {life['high']:.0f})"
         f" to {life['end_of_life_fraction']:.0%}"
@@ -292,7 +306,8 @@ def _worst(row: dict[str, Any]) -> str:
     worst = row["worst_finding"]
     if worst is None:
         return "none"
-    return f"{worst['severity'].lower()}: {worst['message']} ({row['finding_count']} in all)"
+    more = f" (and {row['finding_count'] - 1} more)" if row["finding_count"] > 1 else ""
+    return f"{worst['severity'].lower()}: {worst['message']}{more}"
 
 
 def _print_forgeries(console: Console, attempts: Sequence[Attempt]) -> None:
@@ -344,7 +359,7 @@ def _conclude(
 ) -> None:
     """Raise unless all is as it must be."""
     missing = [name for name in job.devices if not sent[name]]
-    missing += [row["device"] for row in rows if row["receipt_id"] is None]
+    missing += [row["device"] for row in rows if _judged(row) < sent[row["device"]]]
     accepted = [attempt.name for attempt in attempts if not attempt.refused]
     if missing or len(rows) < len(job.devices):
         raise UnavailableError(

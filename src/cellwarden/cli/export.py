@@ -1,0 +1,40 @@
+"""`export`: a table of the store as a file."""
+
+from pathlib import Path
+
+import typer
+
+from cellwarden.cli.client import HubClient
+from cellwarden.cli.home import Home
+from cellwarden.errors import UsageError
+from cellwarden.hub.export import export_table, form_of
+from cellwarden.hub.store import FileStore, Store
+from cellwarden.trust.keys import FileKeyStore, write_durably
+
+__all__ = ["export_command"]
+
+
+def export_command(home: Home, table: str, target: Path, device: str | None) -> None:
+    """Write the table, through the running hub or from its files.
+
+    Raises:
+        UsageError: no such table or form, or the file exists.
+    """
+    if target.exists():
+        raise UsageError(f"{target} exists", hint="Name a new file.")
+    form = form_of(target)
+    with HubClient(home) as client:
+        if client.is_up():
+            only = f"&device={device}" if device else ""
+            content = client.get(f"/api/export/{table}?format={form}{only}").content
+            write_durably(target, content, mode=0o600)
+            typer.echo(f"{target}: {len(content):,} bytes, through the running hub")
+            return
+    store = Store(
+        FileStore(home.hub / "store.duckdb", FileKeyStore(home.hub / "keys").get("store"))
+    )
+    try:
+        count = export_table(store, table, target, device)
+    finally:
+        store.close()
+    typer.echo(f"{target}: {count:,} bytes, from the hub's files")
