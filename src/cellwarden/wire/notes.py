@@ -114,17 +114,16 @@ def _hear(item: Any) -> Finding:
             str(message),
             int(index),
             {**evidence},
-        ] if severity in _SEVERITIES and _finite(at) and _counted(index) and _evident(evidence):
-            return Finding(kind, Severity(severity), signal, at, message, index, evidence)
+        ] if severity in _SEVERITIES and _finite(at) and _counted(index):
+            # What is left out here makes the notes others than those that came: they are refused.
+            numbers: dict[Any, Any] = {k: v for k, v in evidence.items() if _evident(k, v)}
+            return Finding(kind, Severity(severity), signal, at, message, index, numbers)
         case _:
             raise _no_notes()
 
 
-def _evident(evidence: dict[Any, Any]) -> bool:
-    return all(
-        isinstance(name, str) and isinstance(value, float) and _finite(value)
-        for name, value in evidence.items()
-    )
+def _evident(name: Any, value: Any) -> bool:
+    return isinstance(name, str) and isinstance(value, float) and _finite(value)
 
 
 def _counted(number: int) -> bool:
