@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from cellwarden.domain.pack import DEVICE_NAME
 from cellwarden.errors import DecodeError, IdentityError, UsageError
 
 __all__ = [
@@ -41,6 +42,16 @@ __all__ = [
 
 Kind = Literal["device", "hub", "operator"]
 _DOMAIN: Final = "cellwarden.local"
+_OURS: Final = f"spiffe://{_DOMAIN}/"
+# What a certificate that was tampered with makes the parser say, besides ValueError.
+_MALFORMED: Final = (
+    ValueError,
+    TypeError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
 _BACKDATED: Final = timedelta(minutes=5)  # a device's clock may lag a little
 _CA_DAYS: Final = 3650
 _CRL_DAYS: Final = 30
@@ -57,10 +68,18 @@ def pack_key(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def load_key(encoded: bytes) -> ec.EllipticCurvePrivateKey:
-    """The key that `pack_key` packed."""
-    key = load_der_private_key(encoded, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise DecodeError("not a P-256 key", hint="Enrol again.")
+    """The key that `pack_key` packed.
+
+    Raises:
+        DecodeError: it is not a P-256 key.
+    """
+    bad = DecodeError("not a P-256 key", hint="Enrol again.")
+    try:
+        key = load_der_private_key(encoded, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise bad from error
+    if not (isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)):
+        raise bad
     return key
 
 
@@ -74,7 +93,7 @@ def load_certificate(pem: bytes) -> x509.Certificate:
         if pem.lstrip().startswith(b"-----"):
             return x509.load_pem_x509_certificate(pem)
         return x509.load_der_x509_certificate(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise DecodeError("not a certificate", hint="Give a PEM or DER file.") from error
 
 
@@ -101,26 +120,38 @@ class Identity:
         """What the certificate claims; believe it only after `Roots.check`.
 
         Raises:
-            IdentityError: no name of ours in it.
+            IdentityError: no name of ours in it, or more than one.
         """
-        try:
-            names = certificate.extensions.get_extension_for_class(
-                x509.SubjectAlternativeName
-            ).value.get_values_for_type(x509.UniformResourceIdentifier)
-        except (x509.ExtensionNotFound, ValueError):
-            names = []
-        prefix = f"spiffe://{_DOMAIN}/"
-        for name in names:
-            match name.removeprefix(prefix).split("/") if name.startswith(prefix) else []:
-                case ["device", who]:
-                    return Identity("device", who)
-                case ["hub", who]:
-                    return Identity("hub", who)
-                case ["operator", role, who]:
-                    return Identity("operator", who, role)
-                case _:
-                    continue
-        raise IdentityError("the certificate names nobody here", hint="Enrol with this hub's CA.")
+        match [name for name in _uris(certificate) if name.startswith(_OURS)]:
+            case [name]:
+                return _parse(name)
+            case _:
+                raise _nobody()
+
+
+def _uris(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return names.value.get_values_for_type(x509.UniformResourceIdentifier)
+    except (*_MALFORMED, x509.ExtensionNotFound):
+        return []
+
+
+def _parse(uri: str) -> Identity:
+    parts = uri.removeprefix(_OURS).split("/")
+    if all(DEVICE_NAME.fullmatch(part) for part in parts):
+        match parts:
+            case ["device", who]:
+                return Identity("device", who)
+            case ["hub", who]:
+                return Identity("hub", who)
+            case ["operator", role, who]:
+                return Identity("operator", who, role)
+    raise _nobody()
+
+
+def _nobody() -> IdentityError:
+    return IdentityError("the certificate names nobody here", hint="Enrol with this hub's CA.")
 
 
 def request(identity: Identity, key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -174,16 +205,12 @@ class Authority:
         """A certificate for who is asked for, whatever the request itself claims.
 
         Raises:
-            IdentityError: the request is not signed by the key it carries.
+            IdentityError: the request is not signed by the P-256 key it carries.
             DecodeError: it is not a request.
+            UsageError: the identity would not come back from the certificate.
         """
-        try:
-            asked = x509.load_pem_x509_csr(signing_request)
-        except ValueError as error:
-            raise DecodeError("not a signing request", hint="Give a PKCS #10 PEM.") from error
-        public = asked.public_key()
-        if not asked.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey):
-            raise IdentityError("the request does not prove its key", hint="Make it again.")
+        _check_sayable(identity)
+        public = _asking_key(signing_request)
         purpose = (
             ExtendedKeyUsageOID.SERVER_AUTH
             if identity.kind == "hub"
@@ -219,6 +246,31 @@ class Authority:
                 x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
             )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def _check_sayable(identity: Identity) -> None:
+    parts = (identity.name, identity.role) if identity.kind == "operator" else (identity.name,)
+    if not all(DEVICE_NAME.fullmatch(part) for part in parts):
+        raise UsageError(
+            f"{identity.uri()} cannot be a name",
+            hint="Use 1 to 63 letters, digits, dots, dashes or underscores in each part.",
+        )
+
+
+def _asking_key(signing_request: bytes) -> ec.EllipticCurvePublicKey:
+    """The key of a signing request, once the request has proved it."""
+    try:
+        asked = x509.load_pem_x509_csr(signing_request)
+        public, proved = asked.public_key(), asked.is_signature_valid
+    except _MALFORMED as error:
+        raise DecodeError("not a signing request", hint="Give a PKCS #10 PEM.") from error
+    if (
+        not proved
+        or not isinstance(public, ec.EllipticCurvePublicKey)
+        or not isinstance(public.curve, ec.SECP256R1)
+    ):
+        raise IdentityError("the request does not prove a P-256 key", hint="Make it again.")
+    return public
 
 
 def _builder(
@@ -295,13 +347,15 @@ class Roots:
             )
         try:
             if identity.kind == "hub":
+                # The library's verifier for servers wants an address; a signer has none.
                 certificate.verify_directly_issued_by(self.authority)
+                _check_server(certificate)
             else:
                 # The authority may be younger than a backdated certificate by minutes.
                 at = max(now, self.authority.not_valid_before_utc)
                 verifier = PolicyBuilder().store(self._store).time(at).build_client_verifier()
                 verifier.verify(certificate, [])
-        except (VerificationError, InvalidSignature, ValueError, TypeError) as error:
+        except (*_MALFORMED, VerificationError, InvalidSignature, x509.ExtensionNotFound) as error:
             raise IdentityError(
                 f"the certificate of {identity.name} was not issued by our authority",
                 hint="Treat the sender as foreign; enrol it if it should be known.",
@@ -309,19 +363,32 @@ class Roots:
         return identity
 
 
+def _check_server(certificate: x509.Certificate) -> None:
+    found = certificate.extensions
+    if found.get_extension_for_class(x509.BasicConstraints).value.ca:
+        raise VerificationError("an authority is no hub")
+    if (
+        ExtendedKeyUsageOID.SERVER_AUTH
+        not in found.get_extension_for_class(x509.ExtendedKeyUsage).value
+    ):
+        raise VerificationError("not a server's certificate")
+
+
 def _revoked(authority: x509.Certificate, pem: bytes) -> frozenset[int]:
     if not pem:
         return frozenset()
     try:
         listed = x509.load_pem_x509_crl(pem)
-    except ValueError as error:
+        public = authority.public_key()
+        ours = isinstance(public, ec.EllipticCurvePublicKey) and listed.is_signature_valid(public)
+        serials = frozenset(entry.serial_number for entry in listed)
+    except _MALFORMED as error:
         raise DecodeError("not a revocation list", hint="Run `cellwarden revoke` again.") from error
-    public = authority.public_key()
-    if not isinstance(public, ec.EllipticCurvePublicKey) or not listed.is_signature_valid(public):
+    if not ours:
         raise IdentityError(
             "the revocation list is not our authority's", hint="Take it from the authority again."
         )
-    return frozenset(entry.serial_number for entry in listed)
+    return serials
 
 
 def require(identity: Identity, kind: Kind) -> Identity:
