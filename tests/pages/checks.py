@@ -102,6 +102,8 @@ def battery_draws_its_record(page: Page, base_url: str, device: str) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the receipt").click()
     assert json.loads(download.value.path().read_text())
+    command = page.get_by_text("cellwarden verify")
+    expect(command).to_contain_text(f" {download.value.suggested_filename} ")
 
 
 # More than one colour on the canvas: something was drawn on it.

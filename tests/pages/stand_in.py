@@ -260,7 +260,7 @@ class StandIn:
         @app.get("/api/receipts/{receipt_id}")
         def receipt(request: Request, receipt_id: str) -> JSONResponse:
             self._account(request)
-            disposition = f'attachment; filename="receipt-{receipt_id}.json"'
+            disposition = f'attachment; filename="{receipt_id}.json"'
             return JSONResponse(
                 {"receipt_id": receipt_id}, headers={"Content-Disposition": disposition}
             )
