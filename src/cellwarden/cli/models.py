@@ -40,9 +40,9 @@ _SPLIT: Final = (
     "Nested, one cell left out at a time: for each cell, features, kernel, weights, limits and"
     " interval come from the other cells alone. Rows served by that fit are scored; the baselines"
     " on the same rows. The fits that left a cell out are shipped, and a record recognised as that"
-    " cell is assessed by its own. The list of features and kernels to choose from was drawn up with"
-    " these same cells in view, so the scores are somewhat kind; ten cells of two laboratories stand"
-    " for no fleet."
+    " cell is assessed by its own. The list of features and kernels to choose from was drawn up"
+    " with these same cells in view, so the scores are somewhat kind; ten cells of two laboratories"
+    " stand for no fleet."
 )
 
 
