@@ -185,8 +185,7 @@ def device_routes(hub: Hub, gate: Gate) -> list[Route]:
             return _refuse(error, 429 if "behind" in str(error) else 503, {"Retry-After": "1"})
         except Error as error:
             who = claimed if claimed != "?" else _address(request)
-            await asyncio.to_thread(hub.ingest.note_refusal, error, claimed=claimed, peer=who)
-            return _refuse(error, look_up(HTTP_STATUS, error), {})
+            return await asyncio.to_thread(_refuse_on_record, hub, error, claimed, who)
 
     async def expected(request: Request) -> Response:
         try:
@@ -226,6 +225,15 @@ async def _read_body(request: Request) -> bytes:
     return b"".join(parts)
 
 
+def _refuse_on_record(hub: Hub, error: Error, claimed: str, who: str) -> Response:
+    try:
+        hub.ingest.note_refusal(error, claimed=claimed, peer=who)
+    except UnavailableError as unserved:
+        _log.warning("a refusal is not on record", refused=str(error), reason=str(unserved))
+        return _refuse(unserved, 503, {"Retry-After": "1"})
+    return _refuse(error, look_up(HTTP_STATUS, error), {})
+
+
 def _refuse(error: Error, status: int, headers: dict[str, str]) -> Response:
     body = encode_reply(None, Refusal(type(error).__name__, str(error), error.hint))
     return Response(body, status, headers, media_type="application/cbor")
@@ -243,13 +251,8 @@ def run(folder: Path) -> None:
         roots = hub.ingest.roots
 
         def note(reason: str) -> None:
-            error = IdentityError(reason)
-            threading.Thread(
-                target=hub.ingest.note_refusal,
-                args=(error,),
-                kwargs={"claimed": "?", "peer": "?"},
-                daemon=True,
-            ).start()
+            asking = (hub, IdentityError(reason), "?", "?")
+            threading.Thread(target=_refuse_on_record, args=asking, daemon=True).start()
 
         device_tls = server_context(
             certificate, key, roots.authority, clients_must_prove=True, on_failure=note

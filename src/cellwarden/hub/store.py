@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -26,6 +26,7 @@ from cellwarden.hub.pipe import through_pipe
 __all__ = ["FileStore", "LakeStore", "Rows", "Store"]
 
 _ALIAS: Final = "store"
+_READERS_SECOND: Final = 5.0
 Rows = list[tuple[Any, ...]]
 
 
@@ -75,6 +76,11 @@ class Store:
         """
         self.place = place
         self._writing = threading.RLock()
+        self._threads = threads
+        self._transacting = False
+        self._given_up = False  # by the engine, which wants the file opened anew
+        self._readers = threading.Condition()
+        self._reader_count = 0
         self._pipes = Path(tempfile.mkdtemp(prefix="cellwarden-"))
         try:
             self._connection = _connect(place, threads, self._pipes)
@@ -103,13 +109,17 @@ class Store:
             UnavailableError: the disk did not take it; nothing was changed.
         """
         with self._writing:
+            self._mend()
             self._run("BEGIN")
+            self._transacting = True
             try:
                 yield self
                 self._run("COMMIT")
             except BaseException:
                 self._roll_back()
                 raise
+            finally:
+                self._transacting = False
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement inside a transaction of this thread."""
@@ -167,6 +177,7 @@ class Store:
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file."""
         with self._writing:
+            self._mend()
             self._run(f"CHECKPOINT {_ALIAS}" if isinstance(self.place, FileStore) else "CHECKPOINT")
 
     @contextmanager
@@ -178,30 +189,57 @@ class Store:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._connection.cursor()
+        self._mend()
+        with self._readers:
+            self._reader_count += 1
         try:
-            cursor.execute(f"USE {_ALIAS}")
-            yield cursor
+            with closing(self._connection.cursor()) as cursor:
+                cursor.execute(f"USE {_ALIAS}")
+                yield cursor
         except duckdb.Error as error:
-            raise _translate(error) from error
+            raise self._failed(error) from error
         finally:
-            cursor.close()
+            with self._readers:
+                self._reader_count -= 1
+                self._readers.notify_all()
 
     def _run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         try:
             self._connection.execute(sql, list(parameters))
         except duckdb.Error as error:
-            raise _translate(error) from error
+            raise self._failed(error) from error
 
     def _roll_back(self) -> None:
         try:
             self._connection.execute("ROLLBACK")
         except duckdb.TransactionException:
             return  # a failed COMMIT has rolled back already
-        except duckdb.FatalException:
-            # The engine refuses to go on after a failed write to disk: open the file anew.
-            self._connection.close()
-            self._connection = _connect(self.place, 2, self._pipes)
+        except duckdb.Error as error:
+            self._failed(error)
+
+    def _failed(self, error: duckdb.Error) -> Exception:
+        """What to raise; notes that the engine refuses to go on, as after a checkpoint failed."""
+        if isinstance(error, duckdb.FatalException) or "invalidated" in str(error):
+            self._given_up = True
+        return _translate(error)
+
+    def _mend(self) -> None:
+        """Open the file anew if the engine has given it up; what was committed is in it."""
+        if not self._given_up:
+            return
+        with self._writing:
+            if self._transacting or not self._given_up:
+                return  # the transaction fails first, then it is mended
+            # Two engines on one file would each undo what the other writes.
+            with self._readers:
+                if not self._readers.wait_for(lambda: self._reader_count == 0, _READERS_SECOND):
+                    raise UnavailableError(
+                        "the store is opened anew when its readers are done",
+                        hint="It is tried again by itself.",
+                    )
+                self._connection.close()
+                self._connection = _connect(self.place, self._threads, self._pipes)
+                self._given_up = False
 
     def _migrate(self) -> None:
         """Bring the tables up to the newest version, each step in one transaction."""
@@ -286,7 +324,9 @@ def _translate(error: duckdb.Error) -> Exception:
             f"the store does not open: {text}",
             hint="Use the key it was made with, or restore a backup.",
         )
-    if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.OutOfMemoryException):
+    # A commit that the disk did not take comes as a fault of the transaction.
+    unserved = duckdb.IOException | duckdb.FatalException | duckdb.OutOfMemoryException
+    if isinstance(error, unserved) or "failed to commit" in lowered:
         return UnavailableError(
             f"the store cannot be read or written: {text}",
             hint="Check space and rights on its disk.",
