@@ -7,7 +7,6 @@ proof. Hub and edge are two processes on the machine's cores. A value is one num
 at one time stamp, counted when the device holds the proof.
 """
 
-import base64
 import os
 import subprocess
 import sys
@@ -248,13 +247,3 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "data": "generated, seed 7",
     }
     return {"figures": [head, *figures], "rows": rows}
-
-
-if __name__ == "__main__":
-    import json
-
-    print(
-        json.dumps(
-            run(quick="--quick" in sys.argv), indent=1, default=lambda b: base64.b64encode(b)
-        )
-    )

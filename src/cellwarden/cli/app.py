@@ -203,7 +203,8 @@ def models_build(
     package = Path(__file__).parents[1]
     found = data or Path(os.environ.get("CELLWARDEN_DATA", package.parents[2] / "shared" / "data"))
     page = package.parents[1] / "docs" / "models" / "soh.md"
-    build(found, out or package / "health" / "models", page if page.parent.is_dir() else None)
+    shipped = out is None and page.parent.is_dir()
+    build(found, out or package / "health" / "models", page if shipped else None)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from cellwarden.wire import Manifest, open_manifest
 from cellwarden.wire.audit import Acknowledged, Report, View, audit
 from cellwarden.wire.verdict import Checked, check_receipt
 
-__all__ = ["audit_home", "print_report", "verify_command"]
+__all__ = ["audit_home", "print_report", "verify_command", "verify_receipt"]
 
 
 def verify_command(home: Home, receipt: Path | None, trust: Path | None) -> None:
@@ -83,7 +83,7 @@ def _bar(show: bool) -> Iterator[Progress]:  # noqa: FBT001  one private caller
 @contextmanager
 def _view(home: Home) -> Iterator[tuple[View, str]]:
     """The running hub, or its files when it is down."""
-    live = open_live(home)
+    live = _live(home)
     if live is not None:
         try:
             yield live, "the running hub"
@@ -98,7 +98,7 @@ def _view(home: Home) -> Iterator[tuple[View, str]]:
         store.close()
 
 
-def open_live(home: Home) -> HubView | None:
+def _live(home: Home) -> HubView | None:
     """The running hub as the local operator sees it, or None when it is down."""
     config = load_config(home.hub)
     certificate = load_certificate((home.operator / "operator.crt").read_bytes())

@@ -21,7 +21,7 @@ from cellwarden.readers import read
 from cellwarden.trust.keys import write_durably
 from cellwarden.wire.notes import PackNote
 
-__all__ = ["Opened", "Source", "open_source", "read_source", "write_source"]
+__all__ = ["Opened", "PacedDriver", "Source", "open_source", "read_source", "write_source"]
 
 _RECORD_FRAMES: Final = 4096
 _TWIN_FRAMES: Final = 720

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
+from threadpoolctl import threadpool_limits
 
 from cellwarden.errors import (
     HTTP_STATUS,
@@ -245,6 +246,8 @@ def run(folder: Path) -> None:
     keys = FileKeyStore(folder / "keys")
     certificate = load_certificate((folder / "hub.crt").read_bytes())
     key = load_key(keys.get("identity"))
+    # Models here are small: more threads than one only get in each other's way.
+    threadpool_limits(1)
     hub = open_hub(folder)
     assessor: Assessor | None = None
     try:

@@ -20,7 +20,7 @@ from cellwarden import registry
 from cellwarden.domain import Health, Life, NotServed, Series
 from cellwarden.errors import Error
 from cellwarden.health.verdict import Verdict
-from cellwarden.hub.ingest import thumbprint_entry
+from cellwarden.hub.ingest import enrolment_entry
 from cellwarden.hub.ledger import Entry, Grown, Ledger
 from cellwarden.hub.store import Store
 from cellwarden.trust.envelope import SigningKey, open_signed
@@ -169,7 +169,7 @@ class Assessor:
         marks = {open_signed(entry).thumbprint for entry in entries}
         known = self._store.rows("SELECT thumbprint, certificate FROM device")
         found = [bytes(der) for mark, der in known if bytes(mark) in marks]
-        return [*found, thumbprint_entry(self._certificate)]
+        return [*found, enrolment_entry(self._certificate)]
 
     def _judge(self, device: str, inputs: _Inputs) -> tuple[Verdict, int]:
         """The verdict on the device: that of its worst cell."""

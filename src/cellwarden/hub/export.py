@@ -96,6 +96,11 @@ def stream_table(
 
 
 def form_of(path: Path) -> Form:
+    """The form that a file's name asks for.
+
+    Raises:
+        UsageError: it asks for none.
+    """
     match path.suffixes[-2:]:
         case [*_, ".bdf"] | [".bdf", ".csv"]:
             return "bdf"

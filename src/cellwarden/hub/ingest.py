@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.domain import Frames
 from cellwarden.errors import Error, IdentityError, ReplayError, SealError, UnavailableError
@@ -33,13 +34,14 @@ from cellwarden.wire import (
     Message,
     Notes,
     Refusal,
+    check_summary,
     decode_columns,
     link,
     open_content,
     open_manifest,
 )
 
-__all__ = ["Ingest", "Peer", "Reply"]
+__all__ = ["Ingest", "Peer", "Reply", "enrolment_entry"]
 
 Reply = tuple[Ack | None, Refusal | None]
 Clock = Callable[[], float]
@@ -240,7 +242,7 @@ class Ingest:
         content = open_content(message.sealed, message.manifest, manifest, self._opener)
         frames = decode_columns(content.columns)
         notes = Notes.decode(content.notes)
-        _check_told(manifest, frames)
+        check_summary(manifest, frames)
         self._spent("open", started)
         return Accepted(message.manifest, manifest, content, frames, notes, self._clock())
 
@@ -319,7 +321,7 @@ class Ingest:
         grown: Grown | None = None
         now = self._clock()
         entries = [
-            Entry("enrolment", Identity.of(c).name, thumbprint_entry(c)) for c in group.enrolled
+            Entry("enrolment", Identity.of(c).name, enrolment_entry(c)) for c in group.enrolled
         ]
         entries += [Entry("batch", b.manifest.device, b.signed) for b in group.accepted]
         try:
@@ -393,10 +395,8 @@ class Ingest:
 _REFUSAL: Final = ("unix_time_second", "claimed_device", "peer", "kind", "message")
 
 
-def thumbprint_entry(certificate: x509.Certificate) -> bytes:
+def enrolment_entry(certificate: x509.Certificate) -> bytes:
     """The ledger's entry for an enrolment: the certificate itself, which our authority signed."""
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415  local use
-
     return certificate.public_bytes(Encoding.DER)
 
 
@@ -405,27 +405,6 @@ def _write_device(store: Store, certificate: x509.Certificate) -> None:
         "device",
         device=Identity.of(certificate).name,
         thumbprint=thumbprint(certificate),
-        certificate=thumbprint_entry(certificate),
+        certificate=enrolment_entry(certificate),
         not_after_unix_time_second=certificate.not_valid_after_utc.timestamp(),
     )
-
-
-def _check_told(manifest: Manifest, frames: Frames) -> None:
-    """The manifest's summary is that of its frames.
-
-    Raises:
-        SealError: it is not.
-    """
-    told = (
-        manifest.frame_count,
-        manifest.value_count,
-        manifest.first_unix_time_second,
-        manifest.last_unix_time_second,
-    )
-    if len(frames) == 0 or told != (
-        len(frames),
-        frames.value_count(),
-        float(frames.unix_time_second[0]),
-        float(frames.unix_time_second[-1]),
-    ):
-        raise SealError("the manifest misstates its frames", hint="Treat the message as forged.")

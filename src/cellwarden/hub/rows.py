@@ -121,8 +121,23 @@ def _write_notes(store: Store, batch: Accepted) -> None:
 def write_findings(
     store: Store, device: str, sequence: int, origin: str, findings: Sequence[Any]
 ) -> None:
-    """Findings of one batch, inside the caller's transaction."""
+    """Findings of one batch, inside the caller's transaction.
+
+    A fault that goes on is told again by the same identity; the last word replaces the one before.
+    """
     for finding in findings:
+        store.execute(
+            "DELETE FROM finding WHERE device = ? AND kind = ? AND severity = ? AND signal = ?"
+            " AND item = ? AND unix_time_second = ?",
+            [
+                device,
+                finding.kind,
+                int(finding.severity),
+                finding.signal,
+                finding.item,
+                finding.unix_time_second,
+            ],
+        )
         store.add(
             "finding",
             device=device,
@@ -153,12 +168,15 @@ def read_batches(store: Store, first_leaf: int, last_leaf: int) -> dict[int, Fra
     }
     leaves = found["leaf_index"]
     borders = np.flatnonzero(np.diff(leaves, prepend=-1, append=-1))
-    ends = {name: np.concatenate([[0], np.cumsum(found[name])]) for name in LIST_COLUMNS}
+    ends = {
+        name: np.concatenate([[0], np.cumsum(np.ma.filled(found[name], 0))])
+        for name in LIST_COLUMNS
+    }
     batches = {}
     for start, stop in pairwise(borders):
         rows = slice(start, stop)
         grids = {
-            name: _grid(flat[name][ends[name][start] : ends[name][stop]], int(stop - start))
+            name: _grid(flat[name][ends[name][start] : ends[name][stop]], found[name][rows])
             for name in LIST_COLUMNS
         }
         optional: dict[str, Any] = {name: _optional(found[name][rows]) for name in _OPTIONAL}
@@ -173,14 +191,13 @@ def read_batches(store: Store, first_leaf: int, last_leaf: int) -> dict[int, Fra
     return batches
 
 
-def _grid(flat: np.ndarray, row_count: int) -> np.ndarray:
-    values = np.ma.filled(flat, np.nan)
-    if len(values) % row_count:
+def _grid(flat: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    if np.ma.getmaskarray(widths).any() or np.any(widths != widths[0]):
         raise LedgerError(
             "rows of one batch hold lists of different lengths",
             hint="Somebody changed the store; restore a backup.",
         )
-    return values.reshape(row_count, len(values) // row_count)
+    return np.ma.filled(flat, np.nan).reshape(len(widths), int(widths[0]))
 
 
 def _optional(column: np.ndarray) -> np.ndarray | None:

@@ -38,6 +38,7 @@ __all__ = [
     "pack_key",
     "request",
     "thumbprint",
+    "utc",
 ]
 
 Kind = Literal["device", "hub", "operator"]
@@ -389,13 +390,6 @@ def _revoked(authority: x509.Certificate, pem: bytes) -> frozenset[int]:
             "the revocation list is not our authority's", hint="Take it from the authority again."
         )
     return serials
-
-
-def require(identity: Identity, kind: Kind) -> Identity:
-    """The identity, if it is of the kind that is needed here."""
-    if identity.kind != kind:
-        raise UsageError(f"{identity.name} is a {identity.kind}, not a {kind}", hint="Use its own.")
-    return identity
 
 
 def utc(unix_time_second: float) -> datetime:
