@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -275,6 +276,37 @@ def test_wildcards_and_quotes_in_a_path_mean_themselves(tmp_path: Path) -> None:
     (folder / "b?.csv").write_text("time_s,Volts,Amps\n0,3.0,0\n")
     (folder / "bx.csv").write_text("time_s,Volts,Amps\n0,9.0,0\n1,9.0,0\n")
     assert read(folder / "b?.csv").voltage_volt.tolist() == [3.0]
+
+
+def test_an_old_code_page_far_below_a_plain_head_does_no_harm(tmp_path: Path) -> None:
+    rows = "".join(f"{second},3.0,0,fine\n" for second in range(30_000)).encode()
+    path = tmp_path / "record.csv"
+    path.write_bytes(b"time_s,Volts,Amps,note\n" + rows + "30000,3.0,0,25 °C\n".encode("cp1252"))
+    assert len(read(path)) == 30_001
+
+
+def test_a_parquet_table_may_hold_words_decimals_and_dates_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "record.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""COPY (SELECT '2021-05-06 10:00:0' || i AS "Date Time", i::UTINYINT AS time_s,
+            (3 + i / 10)::DECIMAL(9, 4) AS "Volts", 1 AS "Amps", ['x'] AS other,
+            CASE WHEN i < 2 THEN 'CC_CHG' ELSE 'CC_DCH' END AS "State"
+            FROM range(4) t(i)) TO '{path}' (FORMAT parquet)"""
+        )
+    series = read(path)
+    assert series.voltage_volt.tolist() == pytest.approx([3.0, 3.1, 3.2, 3.3])
+    assert series.current_ampere.tolist() == [1, 1, -1, -1]
+    assert series.unix_time_second is not None
+    assert series.unix_time_second[0] == 1620295200.0
+    assert "other" in guess(path).unused()
+
+
+def test_a_count_that_is_not_whole_is_left_out_with_a_remark(tmp_path: Path) -> None:
+    series = read(write(tmp_path, "time_s,Volts,Amps,Cycle,Step\n0,3,0,1,1\n1,3,0,1.5,\n"))
+    assert series.cycle_count is None
+    assert series.step_index is None
+    assert sum("is not a whole number" in remark for remark in series.remarks) == 2
 
 
 REAL = {

@@ -17,6 +17,7 @@ from cellwarden.errors import UsageError
 from cellwarden.readers.labels import DIRECTION, FIELDS, Label, Unit, read_label, unit_of
 from cellwarden.readers.mapping import ColumnGuess, ColumnMapping
 from cellwarden.readers.moments import (
+    cell_sql,
     date_formats,
     date_sql,
     duration_sql,
@@ -41,9 +42,10 @@ _Column = Float64[np.ndarray, " time"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A column of the file: its label, its SQL, its first cells.
+    """A column of the file: its label, its name in SQL, its first cells.
 
-    `shape` is `number`, `instant` (a time stamp of the file format), `duration`, `text`, `empty`.
+    `shape` is `number`, `instant` (a time stamp of the file format), `duration`, `text`, `empty`,
+    or `other` for what is neither numbers nor text.
     """
 
     label: str
@@ -72,6 +74,7 @@ class _Choice:
     index: int
     unit: Unit | None
     evidence: str
+    firm: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,15 @@ class _Meaning:
 
 
 def take(
-    table: Table, sources: Sequence[Source], mapping: ColumnMapping, *, decimal: str, limit: int
+    table: Table,
+    sources: Sequence[Source],
+    mapping: ColumnMapping,
+    *,
+    decimal: str,
+    limit: int,
+    lines: bool = False,
 ) -> Taken:
-    """The columns of a table that a series has fields for.
+    """The columns of a table that a series has fields for; blank `lines` of a text are no rows.
 
     Raises:
         DataError: the rows cannot be read.
@@ -95,9 +104,11 @@ def take(
     """
     choices = _choose(sources, mapping)
     queries, formats = _queries(sources, choices, mapping, decimal)
-    if not queries:
+    if not set(queries) - {DIRECTION}:
         return Taken({}, None, _guesses(sources, choices, {}))
-    found = table.fetch(queries, where=_not_blank(sources, choices), limit=limit)
+    found = table.fetch(queries, limit=limit)
+    if lines:
+        found = _without_blank_rows(found)
     notes = []
     if formats:
         form, note = _settle_date(found, formats)
@@ -139,22 +150,22 @@ def _choose(sources: Sequence[Source], mapping: ColumnMapping) -> dict[str, _Cho
     read: dict[str, list[tuple[Label, int]]] = {}
     for index, source in enumerate(sources):
         label = read_label(source.label)
-        if label is not None:
+        if label is not None and source.shape != "other":
             read.setdefault(_by_content(label.field, source), []).append((label, index))
     choices = {}
     for field, rivals in read.items():
         label, index = min(rivals, key=lambda rival: (rival[0].rank, rival[0].unit is None))
-        choices[field] = _Choice(index, label.unit, "by its label")
+        choices[field] = _Choice(index, label.unit, "by its label", label.firm)
     for field, name in mapping.columns.items():
         index = _find(sources, name)
         choices = {key: kept for key, kept in choices.items() if kept.index != index}
         label = read_label(sources[index].label)
         unit = label.unit if label is not None and label.field == field else None
-        choices[field] = _Choice(index, unit, "as the mapping says")
+        choices[field] = _Choice(index, unit, "as the mapping says", unit is not None)
     for field, spelling in mapping.units.items():
         if field in choices:
             unit = unit_of(field, spelling)
-            choices[field] = replace(choices[field], unit=unit, evidence="as the mapping says")
+            choices[field] = _Choice(choices[field].index, unit, "as the mapping says")
     return choices
 
 
@@ -187,7 +198,7 @@ def _queries(
         if source.shape == "instant":
             queries[field] = f"epoch({source.sql})"
         elif field == DIRECTION:
-            words = f"lower({source.sql}::VARCHAR)"
+            words = f"lower({cell_sql(source.sql + '::VARCHAR')})"
             queries[field] = (
                 f"CASE WHEN regexp_matches({words}, {_DISCHARGES}) THEN -1"
                 f" WHEN regexp_matches({words}, {_CHARGES}) THEN 1 ELSE 0 END"
@@ -205,11 +216,12 @@ def _queries(
     return queries, formats
 
 
-def _not_blank(sources: Sequence[Source], choices: dict[str, _Choice]) -> str:
-    cells = [sources[choice.index].sql for choice in choices.values()]
-    if all(sources[choice.index].typed for choice in choices.values()):
-        return "true"
-    return f"NOT ({' AND '.join(f'{sql} IS NULL' for sql in cells)})"
+def _without_blank_rows(found: dict[str, _Column]) -> dict[str, _Column]:
+    """The rows that hold anything; blank lines of a text are no rows."""
+    blank = np.logical_and.reduce([np.isnan(c) for name, c in found.items() if name != DIRECTION])
+    if not np.any(blank):
+        return found
+    return {name: column[~blank] for name, column in found.items()}
 
 
 def _settle_date(found: dict[str, _Column], formats: dict[str, str]) -> tuple[str | None, str]:
@@ -244,8 +256,7 @@ def _meaning(field: str, choice: _Choice, shape: str, found: dict[str, _Column])
     finite = np.abs(values[np.isfinite(values)])
     middle = float(np.median(finite)) if finite.size else 0.0
     stated = choice.unit
-    volts = field == "voltage_volt" and (stated is None or stated.factor == 1.0)
-    if volts and middle > quantity(field).high:
+    if field == "voltage_volt" and not choice.firm and middle > quantity(field).high:
         why = f"{choice.evidence}, but half of it is above {middle:.4g}"
         return _Meaning(Unit("mV", 1e-3), why, inferred=True)
     if stated is not None:

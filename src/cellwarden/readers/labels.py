@@ -41,11 +41,15 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label understood; `rank` orders rivals for one field, lowest first."""
+    """A label understood; `rank` orders rivals for one field, lowest first.
+
+    `firm` says that the unit is stated as such, not only meant by a word like "Volts".
+    """
 
     field: str
     unit: Unit | None
     rank: int
+    firm: bool = True
 
 
 _SI: Final = {"u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
@@ -173,7 +177,7 @@ def _named(base: str, unit: str) -> Label | None:
         found = unit_of(field, unit) if unit else None
         if (unit and found is None) or (not unit and base in _NEEDS_UNIT):
             continue
-        return Label(field, found, ranks.index(base))
+        return Label(field, found, ranks.index(base), firm=found is not None)
     return None
 
 
@@ -182,7 +186,7 @@ def read_label(text: str) -> Label | None:
     clean = text.strip().strip("\ufeff~\"'").strip()
     bare = _BARE.get(_letters(clean))
     if bare is not None:
-        return Label(bare[0], unit_of(*bare), 0)
+        return Label(bare[0], unit_of(*bare), 0, firm=False)
     for base, unit in _readings(clean):
         found = _named(base, unit)
         if found is not None:

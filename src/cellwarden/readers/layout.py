@@ -37,6 +37,7 @@ _MOST_CONTROLS: Final = 0.01
 _DECIMAL_COMMA: Final = re.compile(r"^[+-]?\d+,\d+([eE][+-]?\d+)?$")
 _DECIMAL_POINT: Final = re.compile(r"^[+-]?\d*\.\d+([eE][+-]?\d+)?$")
 NUMBER: Final = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")  # as the scanner counts them, no others
 _UNIT_CELL: Final = re.compile(r"^[(\[].*[)\]]$")
 
@@ -77,8 +78,7 @@ def decode_head(path: Path, head: bytes) -> tuple[str, str]:
             encoding = "utf-8"
         except UnicodeDecodeError:
             encoding, text = "cp1252", head.decode("cp1252", errors="replace")
-    controls = sum(not (c.isprintable() or c in "\t\r\n\f\ufeff\x85\xad") for c in text)
-    if controls > _MOST_CONTROLS * len(text):
+    if len(_CONTROL.findall(text)) > _MOST_CONTROLS * len(text):
         raise DecodeError(
             f"{path}: neither text nor a binary format that is known"
             f" (it begins with {head[:8].hex(' ')})",
@@ -153,7 +153,8 @@ def _header(lines: list[str], delimiter: str, mapping: ColumnMapping) -> tuple[i
 
 
 def _score(cells: list[str], wanted: set[str]) -> int:
-    fields = {label.field for cell in cells if (label := read_label(cell)) is not None}
+    words = [cell for cell in cells if cell and cell[0] not in "0123456789+-."]
+    fields = {label.field for cell in words if (label := read_label(cell)) is not None}
     needs = {_NEEDED[name] for name in fields if name in _NEEDED}
     named = sum(cell in wanted for cell in cells)
     return _NEED_WEIGHT * (len(needs) + named) + len(fields - {DIRECTION})

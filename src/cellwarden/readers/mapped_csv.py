@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from cellwarden.errors import DecodeError
+from cellwarden.errors import DataError, DecodeError
 from cellwarden.readers.columns import Source, Taken, take
 from cellwarden.readers.draft import Draft, Identity, settle
 from cellwarden.readers.layout import Layout
 from cellwarden.readers.mapping import ColumnMapping, Guess
 from cellwarden.readers.moments import shape_of
-from cellwarden.readers.table import Table, cell, open_text, quoted
+from cellwarden.readers.table import MAX_ROWS, Table, open_text, quoted
 
 __all__ = ["Record", "draft_parquet", "draft_text", "scan_parquet", "scan_text"]
 
@@ -26,6 +26,7 @@ _NUMERIC: Final = (
     "DECIMAL",
 )
 _SAMPLE: Final = 50
+_ESTIMATE_SLACK: Final = 2.0  # the first rows may be shorter than most
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +49,57 @@ def scan_text(path: Path, layout: Layout, mapping: ColumnMapping, limit: int) ->
     Raises:
         DataError: its rows cannot be read.
     """
-    decimal = mapping.decimal or layout.decimal
-    sources = [
-        Source(label, cell(index), shape_of(sample), sample)
-        for index, label in enumerate(layout.labels)
-        for sample in [tuple(row[index] if index < len(row) else "" for row in layout.sample)]
-    ]
+    _refuse_endless(path, layout)
     try:
-        with open_text(path, layout) as table:
-            taken = take(table, sources, mapping, decimal=decimal, limit=limit)
+        taken = _take_text(path, layout, mapping, limit, plain=True)
+    except DecodeError:
+        # Some row is not as plain as the first ones: look at each cell.
+        taken = _take_carefully(path, layout, mapping, limit)
+    return Record(taken, layout.describe())
+
+
+def _take_carefully(path: Path, layout: Layout, mapping: ColumnMapping, limit: int) -> Taken:
+    try:
+        return _take_text(path, layout, mapping, limit, plain=False)
     except DecodeError as error:
         # Its head may be plain ASCII and a degree sign of an old code page stand far below.
         if layout.encoding != "utf-8" or "utf-8" not in str(error.__cause__):
             raise
-        return scan_text(path, replace(layout, encoding="cp1252"), mapping, limit)
-    return Record(taken, layout.describe())
+        old = replace(layout, encoding="cp1252")
+        return _take_text(path, old, mapping, limit, plain=False)
+
+
+def _take_text(
+    path: Path, layout: Layout, mapping: ColumnMapping, limit: int, *, plain: bool
+) -> Taken:
+    """The columns of a text; `plain` trusts that columns of numbers hold nothing else."""
+    decimal = mapping.decimal or layout.decimal
+    samples = [
+        tuple(row[index] if index < len(row) else "" for row in layout.sample)
+        for index in range(len(layout.labels))
+    ]
+    shapes = [shape_of(sample) for sample in samples]
+    typed = [plain and decimal == "." and shape == "number" for shape in shapes]
+    sources = [
+        Source(label, f"c{index}", shapes[index], samples[index], typed[index])
+        for index, label in enumerate(layout.labels)
+    ]
+    numbers = frozenset(index for index, number in enumerate(typed) if number)
+    with open_text(path, layout, numbers) as table:
+        return take(table, sources, mapping, decimal=decimal, limit=limit, lines=True)
+
+
+def _refuse_endless(path: Path, layout: Layout) -> None:
+    """Raise before a file is read that holds far more rows than are taken in."""
+    lengths = [sum(map(len, row)) + len(row) for row in layout.sample]
+    if not lengths:
+        return
+    rows = path.stat().st_size * len(lengths) / sum(lengths)
+    if rows > _ESTIMATE_SLACK * MAX_ROWS:
+        raise DataError(
+            f"{path}: about {rows:,.0f} rows, more than {MAX_ROWS:,}",
+            hint="Split the file into parts.",
+        )
 
 
 def scan_parquet(table: Table, mapping: ColumnMapping, limit: int) -> Record:
@@ -77,6 +114,8 @@ def scan_parquet(table: Table, mapping: ColumnMapping, limit: int) -> Record:
         elif kind == "VARCHAR":
             sample = tuple(table.texts(sql, limit=_SAMPLE))
             sources.append(Source(column.name, sql, shape_of(sample), sample))
+        else:
+            sources.append(Source(column.name, sql, "other", typed=True))
     taken = take(table, sources, mapping, decimal=".", limit=limit)
     return Record(taken, "Parquet")
 

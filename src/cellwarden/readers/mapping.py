@@ -1,11 +1,13 @@
 """What a reader takes each column for: its guess, and the words of a person that override it."""
 
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from cellwarden.errors import UsageError
 from cellwarden.readers.labels import FIELDS, unit_of
@@ -35,35 +37,56 @@ class ColumnMapping:
     chemistry: str | None = None
 
     def __post_init__(self) -> None:
-        _check_tables(self.columns, self.units)
-        if self.current_sign not in (None, 1, -1):
-            raise UsageError(f"current_sign is {self.current_sign!r}", hint="Use 1 or -1.")
-        if self.delimiter is not None and len(self.delimiter) != 1:
-            raise UsageError(f"delimiter is {self.delimiter!r}", hint="Use one character.")
-        if self.decimal not in (None, ".", ","):
-            raise UsageError(f"decimal is {self.decimal!r}", hint='Use "." or ",".')
-        if self.header_row is not None and (
-            not isinstance(self.header_row, int) or self.header_row < 0
-        ):
-            raise UsageError(f"header_row is {self.header_row!r}", hint="Count lines from 1.")
+        _check({item.name: getattr(self, item.name) for item in fields(self)})
         object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
         object.__setattr__(self, "units", MappingProxyType(dict(self.units)))
 
 
-def _check_tables(columns: object, units: object) -> None:
-    for title, table in (("columns", columns), ("units", units)):
-        if not isinstance(table, Mapping) or not all(isinstance(v, str) for v in table.values()):
-            raise UsageError(f"{title} is not a table of texts", hint=_HINT)
-        foreign = sorted(set(table) - set(FIELDS))
+def _check(found: Mapping[str, Any]) -> None:
+    """Raise a UsageError for the first thing that makes no sense."""
+    for name, value in found.items():
+        kind, sound, hint = _SOUND[name]
+        if value is not None and not (isinstance(value, kind) and sound(value)):
+            raise UsageError(f"{name} is {value!r}", hint=hint)
+    for title in ("columns", "units"):
+        foreign = sorted(set(found.get(title, ())) - set(FIELDS))
         if foreign:
             raise UsageError(
-                f"{title} names {', '.join(map(str, foreign))}",
+                f"{title} names {', '.join(foreign)}",
                 hint=f"Use the fields of a series: {', '.join(FIELDS)}.",
             )
-    assert isinstance(units, Mapping)  # noqa: S101  the loop above has seen to it
-    for name, unit in units.items():
+    for name, unit in found.get("units", {}).items():
         if unit_of(name, unit) is None:
             raise UsageError(f"{unit!r} is no unit of {name}", hint="Write for example V, mA, h.")
+
+
+def _texts(table: Mapping[Any, Any]) -> bool:
+    return all(isinstance(item, str) for pair in table.items() for item in pair)
+
+
+def _dates(form: str) -> bool:
+    """Whether a date survives being written and read by a format."""
+    try:
+        datetime.strptime(datetime(2001, 2, 3, 4, 5, 6).strftime(form), form)  # noqa: DTZ001, DTZ007  only its shape
+    except ValueError:
+        return False
+    return "%" in form
+
+
+_Sound = tuple[type | tuple[type, ...], Callable[[Any], bool], str]
+_SOUND: Final[Mapping[str, _Sound]] = MappingProxyType(
+    {
+        "columns": (Mapping, _texts, "Give a label of the file for a field of a series."),
+        "units": (Mapping, _texts, "Give a unit for a field of a series."),
+        "current_sign": (int, lambda sign: sign in (1, -1), "Use 1 or -1."),
+        "delimiter": (str, lambda text: len(text) == 1 and text not in '"\r\n', "One character."),
+        "decimal": (str, lambda text: text in (".", ","), 'Use "." or ",".'),
+        "header_row": (int, lambda row: row >= 0, "Count lines from 1; 0 says there is none."),
+        "date_format": (str, _dates, "Write it as strptime does, for example %d/%m/%Y %H:%M:%S."),
+        "nominal_capacity_ah": ((int, float), lambda ah: 0 < ah < math.inf, "Give ampere hours."),
+        "chemistry": (str, bool, "Give a name, for example LCO."),
+    }
+)
 
 
 def load_mapping(source: "ColumnMapping | Path | str | None") -> ColumnMapping:
@@ -89,6 +112,7 @@ def load_mapping(source: "ColumnMapping | Path | str | None") -> ColumnMapping:
     foreign = sorted(set(found) - known)
     if foreign:
         raise UsageError(f"{source}: {', '.join(foreign)} is not known", hint=_HINT)
+    _check(found)
     return ColumnMapping(**found)
 
 

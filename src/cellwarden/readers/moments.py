@@ -14,8 +14,17 @@ from typing import Final
 
 from cellwarden.readers.layout import NUMBER
 
-__all__ = ["date_formats", "date_sql", "duration_sql", "is_duration", "number_sql", "shape_of"]
+__all__ = [
+    "cell_sql",
+    "date_formats",
+    "date_sql",
+    "duration_sql",
+    "is_duration",
+    "number_sql",
+    "shape_of",
+]
 
+_AROUND: Final = "' \t\"'''"  # SQL for blanks and quotes
 _DURATION: Final = re.compile(r"^(\d+\s*d(ays?)?\s+)?\d+:\d\d(:\d\d([.,]\d+)?)?$")
 _DAYS: Final = (
     "%Y-%m-%d",
@@ -56,20 +65,35 @@ def is_duration(cell: str) -> bool:
     return _DURATION.match(cell) is not None
 
 
-def number_sql(cell: str, decimal: str) -> str:
-    """SQL for the number in a cell; infinite where there is none."""
-    text = f"replace({cell}, ',', '.')" if decimal == "," else cell
-    return _or_infinite(cell, f"TRY_CAST({text} AS DOUBLE)")
+def cell_sql(column: str) -> str:
+    """SQL for the text of a column without blanks and quotes around it; NULL if empty."""
+    return f"nullif(trim({column}, {_AROUND}), '')"
 
 
-def duration_sql(cell: str) -> str:
+def number_sql(column: str, decimal: str) -> str:
+    """SQL for the number in a column of texts; NULL where it is empty, infinite where it is none.
+
+    Plain numbers, nearly all, are cast at once; trimming each cell first takes three times as long.
+    `ltrim` looks for an empty cell because a second `trim` would be computed for every row.
+    """
+    text = f"replace({column}, ',', '.')" if decimal == "," else column
+    return (
+        f"coalesce(TRY_CAST({text} AS DOUBLE),"
+        f" CASE WHEN {column} IS NULL OR ltrim({column}, {_AROUND}) = '' THEN NULL"
+        f" ELSE coalesce(TRY_CAST(trim({text}, {_AROUND}) AS DOUBLE), 'inf') END)"
+    )
+
+
+def duration_sql(column: str) -> str:
     """SQL for the seconds of a duration; infinite where there is none. [s]"""
+    cell = cell_sql(column)
     text = f"regexp_replace(replace({cell}, ',', '.'), '^(\\d+)\\s*d(ays?)?\\s+', '\\1 days ')"
     return _or_infinite(cell, f"epoch(TRY_CAST({text} AS INTERVAL))")
 
 
-def date_sql(cell: str, date_format: str) -> str:
+def date_sql(column: str, date_format: str) -> str:
     """SQL for the Unix time of a date; infinite where there is none. [s]"""
+    cell = cell_sql(column)
     plain = f"regexp_replace({cell}, '(:\\d\\d)[.,]\\d+', '\\1')"
     plain = f"regexp_replace({plain}, '^(\\d{{4}}-\\d\\d-\\d\\d)T', '\\1 ')"
     plain = f"regexp_replace({plain}, '\\s*(Z|UTC|\\+00:?00)$', '')"

@@ -22,8 +22,8 @@ from cellwarden.readers.columns import own_columns
 from cellwarden.readers.draft import Draft, Identity, settle
 from cellwarden.readers.layout import HEAD_BYTES, find_layout
 from cellwarden.readers.mapping import ColumnMapping, Guess
-from cellwarden.readers.moments import date_sql, number_sql
-from cellwarden.readers.table import Table, cell, open_text
+from cellwarden.readers.moments import cell_sql, date_sql, number_sql
+from cellwarden.readers.table import Table, open_text
 
 __all__ = ["draft", "is_nasa"]
 
@@ -124,7 +124,7 @@ def _operations(path: Path, battery: str, numbers: _Operations) -> tuple[_Operat
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", hint="Check its rights.") from error
     layout = find_layout(path, layout_head, ColumnMapping(header_row=1, delimiter=","))
-    places = {label: cell(index) for index, label in enumerate(layout.labels)}
+    places = {label: f"c{index}" for index, label in enumerate(layout.labels)}
     if not {"battery_id", "test_id", "start", "ambient_C"} <= set(places):
         raise missing
     with open_text(path, layout) as table:
@@ -134,7 +134,7 @@ def _operations(path: Path, battery: str, numbers: _Operations) -> tuple[_Operat
                 "start": date_sql(places["start"], "%Y-%m-%d %H:%M:%S"),
                 "ambient": number_sql(places["ambient_C"], "."),
             },
-            where=f"{places['battery_id']} = '{battery}'",
+            where=f"{cell_sql(places['battery_id'])} = '{battery}'",
         )
     found = {number: row for row, number in enumerate(rows["number"])}
     if not all(number in found for number in numbers):

@@ -17,6 +17,7 @@ __all__ = ["Verdict", "judge"]
 
 _CLEAR: Final = 0.5
 _FLOWS: Final = 0.05  # of the largest current: less is rest or noise
+_LEAST_ROWS: Final = 5  # fewer are too few to tell a spike from a step
 _LOUDEST: Final = 5.0  # times the usual answer
 _LEAST_VOLT: Final = 2e-3  # a smaller answer of the voltage says nothing
 
@@ -92,7 +93,7 @@ def _by_counters(flow: _Column, columns: dict[str, _Column]) -> float | None:
 
 def _by_voltage(flow: _Column, current: _Column, voltage: _Column) -> float | None:
     keep = np.isfinite(current) & np.isfinite(voltage)
-    flow, voltage = flow[keep], voltage[keep]
+    flow, voltage = flow[keep], _without_spikes(voltage[keep])
     if len(flow) < 2:  # noqa: PLR2004  a change takes two rows
         return None
     turn, change = np.diff(flow), np.diff(voltage)
@@ -109,3 +110,23 @@ def _by_voltage(flow: _Column, current: _Column, voltage: _Column) -> float | No
     # One wild reading must not shout down the rest.
     weight = np.minimum(heard, _LOUDEST * np.median(heard[heard > 0]))
     return _share(ways * weight, weight, _LEAST_VOLT)
+
+
+def _without_spikes(values: _Column) -> _Column:
+    """Each value replaced by the middle one of itself and its neighbours; steps stay.
+
+    Ends go by Tukey's rule: the middle of the end, its neighbour and the line through the next two.
+    """
+    if len(values) < _LEAST_ROWS:
+        return values
+    smooth = values.copy()
+    smooth[1:-1] = _middle(values[:-2], values[1:-1], values[2:])
+    smooth[:1] = _middle(values[:1], smooth[1:2], 3 * smooth[1:2] - 2 * smooth[2:3])
+    smooth[-1:] = _middle(values[-1:], smooth[-2:-1], 3 * smooth[-2:-1] - 2 * smooth[-3:-2])
+    return smooth
+
+
+def _middle(one: _Column, two: _Column, three: _Column) -> _Column:
+    low, high = np.minimum(one, two), np.maximum(one, two)
+    middle: _Column = np.maximum(low, np.minimum(high, three))
+    return middle

@@ -59,17 +59,22 @@ class Workbook:
     def _feed(self, part: str, parser: expat.XMLParserType) -> Iterator[None]:
         """Parse a part in pieces, pausing after each."""
         parser.StartDoctypeDeclHandler = self._refuse_doctype
+        self._allow(self._archive.getinfo(part).file_size)
         with self._archive.open(part) as stream:
             while piece := stream.read(_CHUNK):
+                # What an archive says of its size need not be true.
+                self._allow(len(piece))
                 self._unpacked += len(piece)
-                if self._unpacked > _MOST_BYTES:
-                    raise DataError(
-                        f"{self._path}: unpacks to more than {_MOST_BYTES:,} bytes",
-                        hint="Export it as CSV or in parts.",
-                    )
                 parser.Parse(piece)
                 yield
         parser.Parse(b"", True)  # noqa: FBT003  the C function takes no keyword
+
+    def _allow(self, size: int) -> None:
+        if self._unpacked + size > _MOST_BYTES:
+            raise DataError(
+                f"{self._path}: unpacks to more than {_MOST_BYTES:,} bytes",
+                hint="Export it as CSV or in parts.",
+            )
 
     def _refuse_doctype(self, *_: object) -> None:
         raise DecodeError(f"{self._path}: its XML declares a document type", hint=_HINT)
