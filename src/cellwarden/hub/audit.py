@@ -55,15 +55,43 @@ class StoreView:
     def rows(self, start: int, stop: int) -> dict[int, Rows]:
         """What is kept of the batches among these leaves, encoded again."""
         told = self._store.rows(
-            "SELECT leaf_index, salt, notes FROM batch WHERE leaf_index >= ? AND leaf_index < ?",
+            "SELECT leaf_index, device, sequence, salt, notes FROM batch"
+            " WHERE leaf_index >= ? AND leaf_index < ?",
             [start, stop],
         )
-        frames = read_batches(self._store, start, stop - 1) if told else {}
+        columns = self._columns(start, stop) if told else {}
+        names = self._names(start, stop)
         return {
-            index: Rows(bytes(salt), encode_columns(frames[index]), bytes(notes))
-            for index, salt, notes in told
-            if index in frames
+            index: Rows(
+                " and ".join(sorted({device, *names[index]})),
+                sequence,
+                bytes(salt),
+                columns[index],
+                bytes(notes),
+            )
+            for index, device, sequence, salt, notes in told
+            if index in columns
         }
+
+    def _columns(self, start: int, stop: int) -> dict[int, bytes]:
+        """Columns of each leaf that has rows; empty where the rows cannot be frames."""
+        try:
+            found = read_batches(self._store, start, stop - 1)
+        except Error:
+            if stop - start == 1:
+                return {start: b""}
+            middle = (start + stop) // 2
+            return self._columns(start, middle) | self._columns(middle, stop)
+        return {index: encode_columns(frames) for index, frames in found.items()}
+
+    def _names(self, start: int, stop: int) -> dict[int, list[str]]:
+        """In whose name the rows of each leaf stand."""
+        found = self._store.rows(
+            "SELECT leaf_index, list(DISTINCT device) FROM sample"
+            " WHERE leaf_index >= ? AND leaf_index < ? GROUP BY leaf_index",
+            [start, stop],
+        )
+        return dict(found)
 
     def frame_count(self) -> int:
         """All rows that the hub keeps."""
@@ -78,20 +106,35 @@ class HubView:
 
     def head(self) -> str:
         """The newest signed head."""
-        return str(self._ask("/v1/ledger/head"))
+        match self._ask("/v1/ledger/head"):
+            case str(note):
+                return note
+            case _:
+                raise _no_answer()
 
     def entries(self, start: int, stop: int) -> list[bytes]:
         """Entries in their order."""
-        return [bytes(entry) for entry in self._ask(f"/v1/ledger/entries/{start}/{stop}")]
+        match self._ask(f"/v1/ledger/entries/{start}/{stop}"):
+            case [*entries] if all(isinstance(entry, bytes) for entry in entries):
+                return entries
+            case _:
+                raise _no_answer()
 
     def rows(self, start: int, stop: int) -> dict[int, Rows]:
         """What the hub keeps of the batches among these leaves."""
-        told = self._ask(f"/v1/ledger/rows/{start}/{stop}")
-        return {int(index): Rows(*map(bytes, parts)) for index, parts in told.items()}
+        match self._ask(f"/v1/ledger/rows/{start}/{stop}"):
+            case dict() as told if all(isinstance(index, int) for index in told):
+                return {index: _hear_rows(parts) for index, parts in told.items()}
+            case _:
+                raise _no_answer()
 
     def frame_count(self) -> int:
         """All rows that the hub says it keeps."""
-        return int(self._ask("/v1/ledger/frames"))
+        match self._ask("/v1/ledger/frames"):
+            case int(count):
+                return count
+            case _:
+                raise _no_answer()
 
     def close(self) -> None:
         """Close the connection."""
@@ -110,6 +153,18 @@ class HubView:
         return told
 
 
+def _no_answer() -> DecodeError:
+    return DecodeError("the hub answers something else", hint="Check the hub's version.")
+
+
+def _hear_rows(parts: Any) -> Rows:
+    match parts:
+        case [str(device), int(sequence), bytes(salt), bytes(columns), bytes(notes)]:
+            return Rows(device, sequence, salt, columns, notes)
+        case _:
+            raise _no_answer()
+
+
 def audit_routes(store: Store, peer_of: Callable[[Request], Peer]) -> list[Route]:
     """What auditors may ask of a running hub."""
     view = StoreView(store)
@@ -118,9 +173,12 @@ def audit_routes(store: Store, peer_of: Callable[[Request], Peer]) -> list[Route
         start, stop = int(request.path_params["start"]), int(request.path_params["stop"])
         return start, min(stop, start + CHUNK)
 
-    def rows(request: Request) -> dict[int, list[bytes]]:
+    def rows(request: Request) -> dict[int, list[Any]]:
         found = view.rows(*span(request))
-        return {index: [kept.salt, kept.columns, kept.notes] for index, kept in found.items()}
+        return {
+            index: [kept.device, kept.sequence, kept.salt, kept.columns, kept.notes]
+            for index, kept in found.items()
+        }
 
     answers: Sequence[tuple[str, Callable[[Request], Any]]] = (
         ("/v1/ledger/head", lambda _request: view.head()),

@@ -19,8 +19,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cellwarden.domain import Frames
-from cellwarden.errors import Error, IdentityError, ReplayError, SealError, UnavailableError
+from cellwarden.errors import Error, IdentityError, ReplayError, UnavailableError
 from cellwarden.hub.latest import Latest, read_latest
 from cellwarden.hub.ledger import Entry, Grown, Ledger
 from cellwarden.hub.rows import Accepted, write_batches

@@ -4,7 +4,8 @@ What is proved, in this order, for each entry
 - it is where the signed head says, and nothing was taken out or put in between (the root);
 - an enrolment is a certificate of the caller's authority;
 - a batch is signed by a device of that authority, its sequence follows on, its link holds;
-- the rows that the hub keeps of it are, bit for bit, those that the device signed;
+- the rows that the hub keeps of it are, bit for bit, those that the device signed, and stand in
+  its name;
 - everything that devices hold acknowledgements for is still there.
 
 The caller brings the authority and the ledger's key; nothing of that is taken from the hub.
@@ -24,7 +25,9 @@ from cellwarden.wire.batch import (
     BATCH_TYPE,
     FIRST_PREVIOUS,
     Manifest,
+    check_summary,
     columns_digest,
+    decode_columns,
     link,
     notes_digest,
 )
@@ -37,8 +40,13 @@ CHUNK: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What the hub keeps of a batch, in the form that was signed."""
+    """What the hub keeps of a batch: in whose name, and in the form that was signed.
 
+    `columns` is empty where the rows cannot be frames at all.
+    """
+
+    device: str
+    sequence: int
     salt: bytes
     columns: bytes
     notes: bytes
@@ -152,6 +160,11 @@ def _check_promises(head: Checkpoint, key: NoteKey, state: _State) -> None:
     for ack in state.acknowledged:
         state.where = (ack.device, ack.sequence, ack.leaf_index)
         promised = Checkpoint.open(ack.checkpoint, key)
+        if not 0 <= ack.leaf_index < promised.size:
+            raise LedgerError(
+                f"{ack.device} holds an acknowledgement for leaf {ack.leaf_index}, which its own"
+                f" head of {promised.size} entries does not have"
+            )
         if promised.size > head.size:
             raise LedgerError(
                 f"the ledger has {head.size} entries, but {ack.device} holds an acknowledgement for"
@@ -189,9 +202,9 @@ def _chunks(view: View, size: int) -> Iterator[tuple[int, Sequence[bytes]]]:
     for start in range(0, size, CHUNK):
         stop = min(size, start + CHUNK)
         entries = view.entries(start, stop)
+        yield start, entries  # first what there is: it tells which one is missing
         if len(entries) != stop - start:
-            raise LedgerError(f"entries {start + len(entries)} to {stop - 1} are missing")
-        yield start, entries
+            raise LedgerError(f"{stop - start - len(entries)} entries before {stop} are missing")
 
 
 def _promises(acknowledged: Sequence[Acknowledged]) -> dict[int, list[Acknowledged]]:
@@ -275,6 +288,11 @@ def _check_chain(manifest: Manifest, signed: Signed, state: _State) -> None:
 def _check_rows(manifest: Manifest, rows: Rows | None) -> None:
     if rows is None:
         raise LedgerError(f"the rows of batch {manifest.sequence} of {manifest.device} are gone")
+    if (rows.device, rows.sequence) != (manifest.device, manifest.sequence):
+        raise LedgerError(
+            f"the rows of batch {manifest.sequence} of {manifest.device} stand in the name of"
+            f" {rows.device}, batch {rows.sequence}"
+        )
     if columns_digest(rows.salt, rows.columns) != manifest.columns:
         raise SealError(
             f"the rows of batch {manifest.sequence} of {manifest.device} are not what it signed"
@@ -283,3 +301,4 @@ def _check_rows(manifest: Manifest, rows: Rows | None) -> None:
         raise SealError(
             f"the notes of batch {manifest.sequence} of {manifest.device} are not what it signed"
         )
+    check_summary(manifest, decode_columns(rows.columns))

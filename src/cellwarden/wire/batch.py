@@ -32,6 +32,7 @@ __all__ = [
     "Content",
     "Manifest",
     "Message",
+    "check_summary",
     "columns_digest",
     "decode_columns",
     "encode_columns",
@@ -255,6 +256,27 @@ def make_manifest(
         columns=columns_digest(content.salt, content.columns),
         notes=notes_digest(content.salt, content.notes),
     )
+
+
+def check_summary(manifest: Manifest, frames: Frames) -> None:
+    """Hold what a manifest says of its frames against them.
+
+    Raises:
+        SealError: it says something else.
+    """
+    told = (
+        manifest.frame_count,
+        manifest.value_count,
+        manifest.first_unix_time_second,
+        manifest.last_unix_time_second,
+    )
+    if len(frames) == 0 or told != (
+        len(frames),
+        frames.value_count(),
+        float(frames.unix_time_second[0]),
+        float(frames.unix_time_second[-1]),
+    ):
+        raise SealError("the manifest misstates its frames", hint="Treat the message as forged.")
 
 
 def seal_content(content: Content, signed_manifest: bytes, sealer: Sealer) -> bytes:
