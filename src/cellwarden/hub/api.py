@@ -1,7 +1,7 @@
 """The hub as people and their browsers see it: every route, and what stands before them.
 
 Rules
-- A request passes, from the outside in: headers, faults, access, route.
+- A request passes, from the outside in: headers, faults, access, body, route.
 - Who may use a route stands in `roles.RIGHTS`; a route that is not there keeps this from starting.
 - Routes that only read the store are plain functions, which run in worker threads.
 """
@@ -21,6 +21,7 @@ from starlette.responses import Response, StreamingResponse
 
 from cellwarden.errors import IdentityError, UnavailableError
 from cellwarden.hub.access import Access, Principal
+from cellwarden.hub.body import ShortBody
 from cellwarden.hub.contract import (
     BatteryDetail,
     ErrorBody,
@@ -47,7 +48,6 @@ from cellwarden.trust.identity import load_certificate, utc
 
 __all__ = ["build_api"]
 
-_LONGEST_BODY_BYTES: Final = 64 << 10
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 422, 429, 500, 503)
 }
@@ -99,9 +99,8 @@ def build_api(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        max_body_size=_LONGEST_BODY_BYTES,
         responses=_REFUSALS,
-        middleware=[headers, Middleware(Faults), access],
+        middleware=[headers, Middleware(Faults), access, Middleware(ShortBody)],
         exception_handlers={
             RequestValidationError: invalid_request,
             HTTPException: http_problem,
@@ -238,7 +237,7 @@ def _add_machines(app: FastAPI, metrics: Metrics) -> None:
         """Counters for Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    @app.get("/openapi.json", response_class=Response, include_in_schema=False)
+    @app.get("/openapi.json", include_in_schema=False)
     def described() -> dict[str, Any]:
         """This interface, described."""
         return app.openapi()
