@@ -415,11 +415,19 @@ def test_what_is_no_head_is_refused(text: str) -> None:
         lambda text: text.rsplit(" ", 1)[0] + " ????\n",
         lambda text: text.partition("\n\n")[0] + "\n\n",
         lambda text: text.replace("\n5\n", "\n6\n"),
+        lambda text: text + "x",
+        lambda text: text + "\n",
+        lambda text: text + "a remark\n",
+        lambda text: text[:-1],
+        lambda text: text.replace("=\n", "\n"),
+        lambda text: text + text.rpartition("\u2014")[0][-1:] + "\u2014 witness A===\n",
     ],
 )
 def test_a_head_without_its_signature_is_refused(change: Callable[[str], str]) -> None:
-    with pytest.raises(LedgerError):
-        Checkpoint.open(change(note()), mine())
+    changed = change(note())
+    assert changed != note()
+    with pytest.raises(REFUSED):
+        Checkpoint.open(changed, mine())
 
 
 def test_a_ledger_key_is_its_line_of_text() -> None:

@@ -352,14 +352,14 @@ class Checkpoint:
         body, separator, tail = note.partition("\n\n")
         lines = body.split("\n")
         if not separator or len(lines) < 3:  # noqa: PLR2004  origin, size, root
-            raise DecodeError("not a checkpoint", hint="Take it from the hub again.")
+            raise _no_checkpoint()
         try:
             size, root = int(lines[1]), base64.b64decode(lines[2], validate=True)
             signed = (body + "\n").encode()
         except ValueError as error:
-            raise DecodeError("not a checkpoint", hint="Take it from the hub again.") from error
+            raise _no_checkpoint() from error
         if str(size) != lines[1] or size < 0 or len(root) != _HASH_BYTES:
-            raise DecodeError("not a checkpoint", hint="Take it from the hub again.")
+            raise _no_checkpoint()
         _check_note(signed, tail, key)
         if lines[0] != key.name:
             raise LedgerError(
@@ -377,23 +377,39 @@ def sign_checkpoint(head: Checkpoint, key: ed25519.Ed25519PrivateKey) -> str:
 
 
 def _check_note(body: bytes, tail: str, key: NoteKey) -> None:
-    for line in tail.splitlines():
-        match line.split(" "):
-            case ["\u2014", key.name, encoded]:
-                try:
-                    signature = base64.b64decode(encoded, validate=True)
-                except ValueError:
-                    continue
-                if signature[:4] != key.identifier():
-                    continue
-                try:
-                    public = ed25519.Ed25519PublicKey.from_public_bytes(key.public)
-                    public.verify(signature[4:], body)
-                except InvalidSignature:
-                    continue
-                return
-            case _:
+    for name, signature in _signatures(tail):
+        if name == key.name and signature[:4] == key.identifier():
+            try:
+                public = ed25519.Ed25519PublicKey.from_public_bytes(key.public)
+                public.verify(signature[4:], body)
+            except InvalidSignature:
                 continue
+            return
     raise LedgerError(
         f"the head is not signed by {key.name}", hint="Do not believe this ledger; ask its owner."
     )
+
+
+def _signatures(tail: str) -> list[tuple[str, bytes]]:
+    """Name and signature of each line below a note; nothing else may stand there."""
+    *lines, end = tail.split("\n")
+    found = []
+    for line in lines:
+        match line.split(" "):
+            case ["\u2014", name, encoded]:
+                try:
+                    signature = base64.b64decode(encoded, validate=True)
+                except ValueError as error:
+                    raise _no_checkpoint() from error
+                if base64.b64encode(signature).decode() != encoded:
+                    raise _no_checkpoint()
+                found.append((name, signature))
+            case _:
+                raise _no_checkpoint()
+    if end:
+        raise _no_checkpoint()
+    return found
+
+
+def _no_checkpoint() -> DecodeError:
+    return DecodeError("not a checkpoint", hint="Take it from the hub again.")

@@ -51,7 +51,7 @@ def sign_verdict(
     verdict: Mapping[str, Any], key: SigningKey, certificate: x509.Certificate
 ) -> bytes:
     """The verdict as a COSE_Sign1 of the hub over its JSON."""
-    payload = json.dumps(verdict, sort_keys=True, allow_nan=False).encode()
+    payload = _dump(verdict).encode()
     return sign(payload, key, content_type=VERDICT_TYPE, thumbprint=thumbprint(certificate))
 
 
@@ -86,21 +86,30 @@ def check_receipt(text: str | bytes, roots: Roots, ledger_key: NoteKey) -> Check
         raise DecodeError("the receipt holds no verdict", hint="Take it from the hub again.")
     _check_proved(verdict, head)
     _check_signature(signed, "hub", None, certificates, roots)
-    statement: dict[str, Any] = json.loads(signed.payload)
-    if told["statement"] != statement:
+    statement = _load(signed.payload)
+    # As text: to Python, 1, 1.0 and true are equal.
+    if _dump(told["statement"]) != _dump(statement):
         raise LedgerError(
             "the receipt's statement is not the one that was signed",
             hint="Somebody edited it; take it from the hub again.",
         )
-    device = str(statement["device"])
-    links = _check_batches(told["batches"], device, head, certificates, roots)
-    if links != statement["inputs"]:
+    device = str(statement.get("device"))
+    chain = _check_batches(told["batches"], device, head, certificates, roots)
+    first, last = chain.last - len(chain.links) + 1, chain.last
+    said = [statement.get(name) for name in ("inputs", "first_sequence", "last_sequence")]
+    if not chain.links or said != [chain.links, first, last]:
         raise LedgerError(
             "the verdict was not made from the batches in the receipt",
             hint="Take the receipt from the hub again.",
         )
-    first, last = statement["first_sequence"], statement["last_sequence"]
-    return Checked(statement, device, len(links), first, last, head.size)
+    return Checked(statement, device, len(chain.links), first, last, head.size)
+
+
+@dataclass(slots=True)
+class _Chain:
+    last: int
+    end: bytes
+    links: list[str]
 
 
 def _check_batches(
@@ -109,25 +118,24 @@ def _check_batches(
     head: Checkpoint,
     certificates: Mapping[bytes, x509.Certificate],
     roots: Roots,
-) -> list[str]:
-    """Links of the batches, each signed by the device, in one unbroken chain."""
-    links: list[str] = []
-    before: tuple[int, bytes] | None = None
+) -> _Chain:
+    """The batches, each signed by the device, in one unbroken chain."""
+    chain: _Chain | None = None
     for item in told:
         proved = _hear(item)
         signed = open_signed(proved.entry)
         manifest = Manifest.of(signed)
         _check_proved(proved, head)
         _check_signature(signed, "device", device, certificates, roots)
-        if before is None:
-            before = (manifest.sequence - 1, manifest.previous)
+        if chain is None:
+            chain = _Chain(manifest.sequence - 1, manifest.previous, [])
             if manifest.sequence == 1 and manifest.previous != FIRST_PREVIOUS:
                 raise _broken(manifest)
-        if manifest.sequence != before[0] + 1 or manifest.previous != before[1]:
+        if manifest.sequence != chain.last + 1 or manifest.previous != chain.end:
             raise _broken(manifest)
-        before = (manifest.sequence, link(proved.entry))
-        links.append(before[1].hex())
-    return links
+        chain.last, chain.end = manifest.sequence, link(proved.entry)
+        chain.links.append(chain.end.hex())
+    return chain or _Chain(0, FIRST_PREVIOUS, [])
 
 
 def _broken(manifest: Manifest) -> LedgerError:
@@ -165,18 +173,44 @@ def _certificates(told: Sequence[str]) -> dict[bytes, x509.Certificate]:
 
 
 def _parse(text: str | bytes) -> dict[str, Any]:
-    bad = DecodeError("not a receipt", hint="Give the JSON file that the hub gave out.")
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise bad from error
+    told = _load(text)
     wanted = {"format", "statement", "checkpoint", "verdict", "batches", "certificates"}
-    if not isinstance(told, dict) or set(told) != wanted or told["format"] != _RECEIPT:
-        raise bad
+    if set(told) != wanted or told["format"] != _RECEIPT:
+        raise _no_receipt()
     lists = all(isinstance(told[name], list) for name in ("batches", "certificates"))
     if not lists or not isinstance(told["checkpoint"], str):
-        raise bad
+        raise _no_receipt()
     return told
+
+
+def _no_receipt() -> DecodeError:
+    return DecodeError("not a receipt", hint="Give the JSON file that the hub gave out.")
+
+
+def _load(text: str | bytes) -> dict[str, Any]:
+    """A JSON object in which nothing stands twice, so that every reader sees the same."""
+    try:
+        told = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _no_receipt() from error
+    if not isinstance(told, dict):
+        raise _no_receipt()
+    return told
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    told = dict(pairs)
+    if len(told) != len(pairs):
+        raise _no_receipt()
+    return told
+
+
+def _no_number(_text: str) -> None:
+    raise _no_receipt()
+
+
+def _dump(told: Any) -> str:
+    return json.dumps(told, sort_keys=True, allow_nan=False)
 
 
 def _tell(proved: Proved) -> dict[str, Any]:
@@ -189,12 +223,12 @@ def _tell(proved: Proved) -> dict[str, Any]:
 
 def _hear(told: Any) -> Proved:
     match told:
-        case {"entry": str(entry), "leaf_index": int(index), "proof": [*proof]} if all(
-            isinstance(part, str) for part in proof
-        ):
+        case {"entry": entry, "leaf_index": int(index), "proof": [*proof], **rest} if not rest:
+            if isinstance(index, bool):
+                raise _no_receipt()
             return Proved(_unb64(entry), index, [_unb64(part) for part in proof])
         case _:
-            raise DecodeError("not a receipt", hint="Give the JSON file that the hub gave out.")
+            raise _no_receipt()
 
 
 def _b64(data: bytes) -> str:
@@ -203,6 +237,9 @@ def _b64(data: bytes) -> str:
 
 def _unb64(text: Any) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (ValueError, TypeError) as error:
-        raise DecodeError("not a receipt", hint="Give the file that the hub gave out.") from error
+        raise _no_receipt() from error
+    if _b64(data) != text:  # the last letter may carry bits that nobody reads
+        raise _no_receipt()
+    return data
