@@ -9,6 +9,8 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -23,6 +25,7 @@ from cellwarden.errors import SealError, UnavailableError, UsageError
 __all__ = ["FileKeyStore", "KeyStore", "MemoryKeyStore", "write_durably"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
+_MASTER_BYTES: Final = 32
 
 
 class KeyStore(Protocol):
@@ -81,15 +84,18 @@ class FileKeyStore:
 
         Raises:
             UsageError: there is one already.
+            UnavailableError: the disk does not take it.
         """
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _disk(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = FileKeyStore(folder, master_file)
         if store._master_file.exists():
             raise UsageError(
                 f"{store._master_file} exists",
                 hint="Keys are never overwritten; choose an empty folder.",
             )
-        write_durably(store._master_file, secrets.token_bytes(32), mode=0o600)
+        fresh = secrets.token_bytes(_MASTER_BYTES)
+        write_durably(store._master_file, fresh, mode=0o600, exclusive=True)
         return store
 
     def get(self, name: str) -> bytes:
@@ -98,12 +104,16 @@ class FileKeyStore:
         Raises:
             UsageError: there is none, or others can read the master key.
             SealError: the file or the master key was altered.
+            UnavailableError: the disk does not give it.
         """
         path = self._path(name)
         if not path.exists():
             raise _missing(name)
+        master = self._master()
+        with _disk(path):
+            wrapped = path.read_bytes()
         try:
-            return aes_key_unwrap_with_padding(self._master(), path.read_bytes())
+            return aes_key_unwrap_with_padding(master, wrapped)
         except (InvalidUnwrap, ValueError) as error:
             raise SealError(
                 f"{path} does not open with {self._master_file}",
@@ -115,7 +125,8 @@ class FileKeyStore:
         path = self._path(name)
         if path.exists():
             raise UsageError(f"key {name!r} exists", hint="Choose another name; keys never change.")
-        write_durably(path, aes_key_wrap_with_padding(self._master(), secret), mode=0o600)
+        wrapped = aes_key_wrap_with_padding(self._master(), secret)
+        write_durably(path, wrapped, mode=0o600, exclusive=True)
 
     def has(self, name: str) -> bool:
         """Whether there is a secret of that name."""
@@ -127,43 +138,67 @@ class FileKeyStore:
         return self._folder / f"{name}.wrapped"
 
     def _master(self) -> bytes:
+        path = self._master_file
         try:
-            mode = stat.S_IMODE(self._master_file.stat().st_mode)
-            master = self._master_file.read_bytes()
+            with _disk(path):
+                mode = stat.S_IMODE(path.stat().st_mode)
+                master = path.read_bytes()
         except FileNotFoundError as error:
             raise UsageError(
-                f"the master key {self._master_file} is missing",
+                f"the master key {path} is missing",
                 hint="Put the file back, or run `cellwarden init` for a new installation.",
             ) from error
-        except OSError as error:
-            raise UnavailableError(
-                f"cannot read {self._master_file}: {error.strerror}", hint="Check the disk."
-            ) from error
         if mode & 0o077:
-            raise UsageError(
-                f"others can read {self._master_file}", hint=f"chmod 600 {self._master_file}"
+            raise UsageError(f"others can read {path}", hint=f"chmod 600 {path}")
+        if len(master) != _MASTER_BYTES:
+            raise SealError(
+                f"the master key {path} has {len(master)} bytes, not {_MASTER_BYTES}",
+                hint="Restore it from a backup of the same day as the keys.",
             )
         return master
 
 
-def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file so that after a power loss it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """What the disk refuses, as an error to wait out; a missing file stays a missing file."""
     try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot use {path}: {error.strerror}", hint="Check the disk, its space and its rights."
+        ) from error
+
+
+def write_durably(
+    path: Path, content: bytes, *, mode: int = 0o644, exclusive: bool = False
+) -> None:
+    """Write a file so that after a power loss it is there whole or not at all.
+
+    Raises:
+        UsageError: `exclusive`, and somebody else has written it.
+        UnavailableError: the disk does not take it; what was there before still is.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with _disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if exclusive:
+                os.link(partial, path)  # unlike a renaming, this never takes another's place
+            else:
+                partial.replace(path)
+        except FileExistsError as error:
+            raise UsageError(f"{path} exists", hint="It is never overwritten.") from error
+        finally:
+            partial.unlink(missing_ok=True)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UnavailableError(
-            f"cannot write {path}: {error.strerror}", hint="Free the disk or make it writable."
-        ) from error
