@@ -6,7 +6,8 @@ Rules
 - Routes that only read the store are plain functions, which run in worker threads.
 """
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from cellwarden.errors import IdentityError, UnavailableError
 from cellwarden.hub.access import Access, Principal
@@ -106,6 +108,7 @@ def build_api(
             HTTPException: http_problem,
         },
     )
+    app.state.live = live
     _add_views(app, views)
     _add_files(app, hub, views, trail)
     _add_verify(app, verify, trail)
@@ -167,10 +170,10 @@ def _add_files(app: FastAPI, hub: Hub, views: Views, trail: Trail) -> None:
 
     def exported(request: Request, table: str, form: Form, device: str | None) -> Response:
         chunks = stream_table(hub.store, table, form, device)
-        begun = _begun(chunks)  # what cannot be read is refused before the answer begins
+        first = next(chunks, b"")  # what cannot be read is refused before the answer begins
         trail.note(_who(request).actor, "export", table if device is None else f"{table} {device}")
         name = f"{table}.{_ENDING[form]}" if device is None else f"{device}.{_ENDING[form]}"
-        return StreamingResponse(begun, headers=_attachment(name), media_type=_MEDIA[form])
+        return _FileStream(first, chunks, headers=_attachment(name), media_type=_MEDIA[form])
 
     @app.get("/api/export/audit", response_class=StreamingResponse)
     def export_audit(
@@ -194,17 +197,19 @@ def _attachment(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    first = next(chunks, b"")
+class _FileStream(StreamingResponse):
+    """Chunks of an export; whoever hangs up ends it, and does not leave it to chance when."""
 
-    def rest() -> Iterator[bytes]:
+    def __init__(self, first: bytes, chunks: Generator[bytes, None, None], **more: Any) -> None:
+        super().__init__(itertools.chain([first], chunks), **more)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            yield first
-            yield from chunks
+            await super().__call__(scope, receive, send)
         finally:
-            chunks.close()  # type: ignore[attr-defined]  # a generator; ends the query
-
-    return rest()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._chunks.close)
 
 
 def _add_verify(app: FastAPI, verify: Callable[[], dict[str, Any]], trail: Trail) -> None:

@@ -49,7 +49,7 @@ class ShortBody:
         await self._app(scope, again, send)
 
     async def _read(self, receive: Receive) -> bytes:
-        body = b""
+        body: bytes = b""
         while True:
             message = await receive()
             body += message.get("body", b"")

@@ -9,7 +9,7 @@ Rules
   that is missing is an empty field.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -70,7 +70,7 @@ def export_table(store: Store, table: str, path: Path, device: str | None = None
 
 def stream_table(
     store: Store, table: str, form: Form, device: str | None = None
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """The same as the bytes of a file, bit by bit.
 
     Raises:

@@ -6,7 +6,7 @@ The store keeps everything encrypted; an export must not leave a readable copy b
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ _CHUNK_BYTES: Final = 1 << 18
 
 def through_pipe(
     folder: Path, write: Callable[[Path], None], stop: Callable[[], None]
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """What `write` writes to the path that it is given, while it writes.
 
     What `write` raises is raised here, behind the last chunk. Whoever stops reading early has

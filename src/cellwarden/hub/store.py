@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -159,7 +159,7 @@ class Store:
         form: Literal["csv", "parquet"],
         *,
         ordered: bool = False,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """What a query gives, as the bytes of a file; never held whole, never on a disk.
 
         Keeping the query's order costs memory that grows with the result.
