@@ -25,6 +25,7 @@ __all__ = ["Opened", "PacedDriver", "Source", "open_source", "read_source", "wri
 
 _RECORD_FRAMES: Final = 4096
 _TWIN_FRAMES: Final = 720
+_LIVE_FRAMES: Final = 3  # what a twin that keeps to the clock waits for
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -54,11 +55,12 @@ class PacedDriver:
         self._last = twin.config.start_unix_time_second
 
     def read(self, count: int) -> Frames | None:
-        """The next frames; waits until they have happened."""
-        ahead = self._last + self._twin.config.period_second - time.time()
+        """The next frames; waits until a few of them have happened."""
+        period = self._twin.config.period_second
+        ahead = self._last + min(count, _LIVE_FRAMES) * period - time.time()
         if ahead > 0:
             time.sleep(ahead)
-        due = int((time.time() - self._last) / self._twin.config.period_second)
+        due = int((time.time() - self._last) / period)
         frames = self._twin.read(max(1, min(count, due)))
         if frames is not None:
             self._last = float(frames.unix_time_second[-1])

@@ -31,6 +31,7 @@ __all__ = ["Assessor"]
 _QUIET_SECOND: Final = 1.0
 _PERIOD_SECOND: Final = 30.0
 _BATCHES: Final = 4096  # the newest ones; what a receipt lists
+_FRAMES: Final = 4_000_000  # and what is held in memory
 _CELLS: Final = 4
 _log = structlog.get_logger()
 
@@ -150,9 +151,11 @@ class Assessor:
 
     def _inputs(self, device: str) -> _Inputs:
         rows = self._store.rows(
-            "SELECT leaf_index, sequence, link FROM batch WHERE device = ?"
+            "SELECT leaf_index, sequence, link FROM (SELECT *,"
+            " sum(frame_count) OVER (ORDER BY sequence DESC) AS rows_since FROM batch"
+            " WHERE device = ?) WHERE rows_since <= ? OR rows_since = frame_count"
             " ORDER BY sequence DESC LIMIT ?",
-            [device, _BATCHES],
+            [device, _FRAMES, _BATCHES],
         )[::-1]
         return _Inputs(
             [row[0] for row in rows], [row[1] for row in rows], [bytes(row[2]) for row in rows]
