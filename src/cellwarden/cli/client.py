@@ -1,7 +1,7 @@
 """The command line's way to the running hub: as the local operator, over mutual TLS."""
 
 import types
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 
@@ -13,6 +13,8 @@ from cellwarden.trust.keys import FileKeyStore
 from cellwarden.trust.tls import client_context
 
 __all__ = ["HubClient"]
+
+_LATER: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 
 class HubClient:
@@ -80,6 +82,11 @@ class HubClient:
             raise UnavailableError(
                 f"the hub does not answer: {error}", hint="Start it with `cellwarden hub`."
             ) from error
+        if answer.status_code in _LATER:
+            raise UnavailableError(
+                f"the hub cannot do {path} now: {answer.text[:200]}",
+                hint="Look at the hub's log and its disk, then try again.",
+            )
         if answer.status_code >= httpx.codes.BAD_REQUEST:
             raise TrustError(
                 f"the hub refuses {path}: {answer.text[:200]}", hint="Check the operator's role."
