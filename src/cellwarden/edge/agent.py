@@ -79,6 +79,7 @@ class Agent:
         pack: PackNote | None = None,
         batch_frames: int = 60,
         watch: Watch = watch_nothing,
+        report: Callable[[Error], None] = lambda _error: None,
     ) -> None:
         self._device = device
         self._driver = driver
@@ -86,6 +87,7 @@ class Agent:
         self._pack = pack
         self._batch_frames = batch_frames
         self._watch = watch
+        self._report = report
         self._thumbprint = thumbprint(device.certificate)
         self.stage_second: dict[str, float] = {}
         outbox.begin_boot()
@@ -94,7 +96,7 @@ class Agent:
         """Make the next batch; False when the driver has no more.
 
         Raises:
-            UnavailableError: the disk or the pack does not serve; call again later.
+            UnavailableError: the pack does not serve; call again later.
         """
         frames = self._driver.read(self._batch_frames)
         if frames is None:
@@ -159,11 +161,10 @@ class Agent:
         while True:
             try:
                 self._outbox.append(message, state)
-            except UnavailableError:
-                if pause > _LONGEST_PAUSE_SECOND:
-                    raise
+            except UnavailableError as error:
+                self._report(error)
                 time.sleep(pause)
-                pause *= 2
+                pause = min(2 * pause, _LONGEST_PAUSE_SECOND)
             else:
                 return
 

@@ -59,6 +59,7 @@ def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
                 pack=opened.note,
                 batch_frames=opened.batch_frames,
                 watch=watch_nothing if opened.pack is None else PackWatch(opened.pack),
+                report=hinder,
             )
             while agent.step():
                 pass
@@ -71,13 +72,16 @@ def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
         made = outbox.state.sequence
         return State(device.name, made, made - outbox.waiting_count(), done, trouble)
 
+    def hinder(error: Error) -> None:
+        tell(state(trouble=str(error)))
+
     maker = threading.Thread(target=make, daemon=True)
     maker.start()
     try:
         keep_sending(
             Sender(device, outbox, transport),
             finished.is_set,
-            lambda error: tell(state(trouble=str(error))),
+            hinder,
             lambda: tell(state()),
         )
         maker.join()
