@@ -31,6 +31,7 @@ __all__ = [
     "Signed",
     "SigningKey",
     "VerifyingKey",
+    "check_signature",
     "from_cbor",
     "open_signed",
     "sign",
@@ -97,20 +98,29 @@ class Signed:
             SealError: the signature does not hold under this key.
         """
         message = _to_be_signed(self.protected, self.payload)
-        try:
-            if self.algorithm == _ES256 and _is_p256(key):
-                key.verify(_from_p1363(self.signature), message, _ECDSA)
-            elif isinstance(key, ed25519.Ed25519PublicKey) and self.algorithm == _EDDSA:
-                key.verify(self.signature, message)
-            else:
-                raise SealError(
-                    "the signature's algorithm does not fit the signer's key",
-                    hint="Treat the message as forged.",
-                )
-        except InvalidSignature as error:
+        check_signature(key, self.algorithm, self.signature, message)
+
+
+def check_signature(key: VerifyingKey, algorithm: int, signature: bytes, message: bytes) -> None:
+    """Check a signature in the form that COSE gives it, r || s for ES256.
+
+    Raises:
+        SealError: it does not hold, or the algorithm is not that of the key.
+    """
+    try:
+        if algorithm == _ES256 and _is_p256(key):
+            key.verify(_from_p1363(signature), message, _ECDSA)
+        elif algorithm == _EDDSA and isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, message)
+        else:
             raise SealError(
-                "the signature does not hold", hint="Treat the message as forged."
-            ) from error
+                "the signature's algorithm does not fit the signer's key",
+                hint="Treat the message as forged.",
+            )
+    except InvalidSignature as error:
+        raise SealError(
+            "the signature does not hold", hint="Treat the message as forged."
+        ) from error
 
 
 def sign(payload: bytes, key: SigningKey, *, content_type: str, thumbprint: bytes) -> bytes:
