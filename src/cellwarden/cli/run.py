@@ -334,8 +334,10 @@ def _prove(home: Home, client: HubClient, rows: Sequence[dict[str, Any]], consol
         path = folder / f"{row['device']}.json"
         path.write_bytes(client.receipt(row["receipt_id"]))
         checked = verify_receipt(path, trust)
+        fold = checked.verdict["model"]["fold"]
+        fit = "" if fold == "full" else f", from the fit that never saw {fold}"
         console.print(
-            f"receipt {path} holds: {checked.batch_count} signed batches behind its verdict"
+            f"receipt {path} holds: {checked.batch_count} signed batches behind its verdict{fit}"
         )
     if report.first_bad is not None:
         console.print(f"[bold red]does not hold:[/] {report.first_bad}")

@@ -32,7 +32,7 @@ from cellwarden.errors import DataError, UsageError
 from cellwarden.physics import circuit as circuits
 from cellwarden.physics.circuit import Circuit, circuit_of
 
-__all__ = ["Tuning", "ChargeState", "Charges", "annotate", "init", "run", "step", "usable_fraction"]
+__all__ = ["ChargeState", "Charges", "Tuning", "annotate", "init", "run", "step", "usable_fraction"]
 
 # Rows of `ChargeState.cells`; the kernel counts on this order.
 SOC, LOG_OHM, FAST, SLOW, SOC_VARIANCE, CROSS, OHM_VARIANCE, CAPACITY, SEEN, CELSIUS = range(10)
