@@ -59,6 +59,14 @@ def test_signing_out_ends_the_session_on_the_hub_and_not_only_in_the_browser(own
     assert ("viewer", "sign out", "", "done") in own.audit()
 
 
+def test_signing_in_again_ends_the_session_that_the_browser_had(own: Site) -> None:
+    client = own.sign_in("viewer")
+    before = dict(client.cookies)
+    told = {"user": "analyst", "password": PASSWORD}
+    assert client.post("/api/session", json=told).json()["role"] == "analyst"
+    assert own.client(cookies=before).get("/api/session").status_code == 401
+
+
 @pytest.mark.parametrize("token", ["", "wrong", None])
 def test_a_change_without_the_sessions_token_is_refused_and_put_on_record(
     own: Site, token: str | None

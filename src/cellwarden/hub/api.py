@@ -7,6 +7,7 @@ Rules
 """
 
 import itertools
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -58,6 +59,7 @@ _MEDIA: Final[dict[Form, str]] = {
     "csv": "text/csv",
     "bdf": "text/csv",
 }
+_CERTIFIED_STREAM_SECOND: Final = 300.0
 _ENDING: Final[dict[Form, str]] = {"parquet": "parquet", "csv": "csv", "bdf": "bdf.csv"}
 DeviceName = Annotated[str, PathPart(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 ReceiptId = Annotated[str, PathPart(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
@@ -253,4 +255,6 @@ def _add_events(app: FastAPI, live: Live, sessions: Sessions) -> None:
     async def events(request: Request) -> Response:
         """Server-sent events: `fleet` and `trust`, whenever they change."""
         session = _who(request).session
-        return live.stream(lambda: session is None or sessions.alive(session))
+        # A certificate may be taken back: its holder has to come again, and is looked at again.
+        end = time.monotonic() + _CERTIFIED_STREAM_SECOND
+        return live.stream(lambda: sessions.alive(session) if session else time.monotonic() < end)

@@ -52,7 +52,7 @@ class ShortBody:
         body: bytes = b""
         while True:
             message = await receive()
-            body += message.get("body", b"")
+            body += bytes(message.get("body", b""))
             if len(body) > self._longest_bytes:
                 raise self._too_long()
             if not message.get("more_body", False):

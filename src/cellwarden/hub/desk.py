@@ -73,6 +73,9 @@ class Desk:
         account = found[0]
         self._by_account.forgive(told.user.lower())
         await self._note(account.name, "sign in", address)
+        before = self._sessions.find(request.cookies.get(COOKIE, ""))
+        if before is not None:
+            self._sessions.close(before)
         token, session = self._sessions.open(account.name, account.role)
         return token, SessionBody(user=account.name, role=account.role, csrf=session.csrf)
 

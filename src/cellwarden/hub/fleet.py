@@ -146,22 +146,34 @@ class FleetView:
             " FROM verdict WHERE device = coalesce(?, device) GROUP BY device",
             [device],
         )
-        for name, receipt_id in rows:
-            if name not in self._verdicts or self._verdicts[name][0] != receipt_id:
-                verdict = read_verdict(self._hub, name, receipt_id)
-                short = VerdictBody(**{part: getattr(verdict, part) for part in _AT_A_GLANCE})
-                self._verdicts[name] = (receipt_id, short)
+        known = {receipt_id for receipt_id, _ in self._verdicts.values()}
+        fresh = {receipt_id: name for name, receipt_id in rows if receipt_id not in known}
+        if not fresh:
+            return
+        found = self._hub.store.rows(
+            "SELECT receipt_id, verdict FROM verdict WHERE receipt_id IN (SELECT unnest(?))",
+            [list(fresh)],
+        )
+        for receipt_id, text in found:
+            verdict = _read_verdict(text, receipt_id)
+            short = VerdictBody(**{part: getattr(verdict, part) for part in _AT_A_GLANCE})
+            self._verdicts[fresh[receipt_id]] = (receipt_id, short)
 
 
 def read_verdict(hub: Hub, device: str, receipt_id: str) -> VerdictBody:
-    """A stored verdict; one that cannot be read says so and leaves the others alone."""
+    """A stored verdict."""
     rows = hub.store.rows(
         "SELECT verdict FROM verdict WHERE device = ? AND receipt_id = ?", [device, receipt_id]
     )
+    return _read_verdict(rows[0][0], receipt_id)
+
+
+def _read_verdict(text: str, receipt_id: str) -> VerdictBody:
+    """One that cannot be read says so and leaves the others alone."""
     try:
-        return VerdictBody.model_validate(json.loads(rows[0][0]))
+        return VerdictBody.model_validate(json.loads(text))
     except (ValidationError, ValueError):
-        _log.warning("a stored verdict cannot be read", device=device, receipt_id=receipt_id)
+        _log.warning("a stored verdict cannot be read", receipt_id=receipt_id)
         return _UNREADABLE
 
 
