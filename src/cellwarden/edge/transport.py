@@ -85,8 +85,9 @@ def _explain(error: httpx.HTTPError) -> Exception:
                 hint="Check the hub's address, and this machine's clock.",
             )
         if isinstance(cause, ssl.SSLError) and "alert" in str(cause).lower():
+            reason = (cause.reason or "").lower().rpartition("alert_")[2].replace("_", " ")
             return IdentityError(
-                f"the hub refuses this device's certificate ({cause.reason})",
+                f"the hub refuses this device's certificate: {reason}",
                 hint="Check this machine's clock; enrol the device again.",
             )
         cause = cause.__cause__ or cause.__context__

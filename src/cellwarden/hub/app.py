@@ -143,7 +143,7 @@ class Gate:
         """
         now = self._hub.clock()
         self._refresh(now)
-        chain = request.scope.get("extensions", {}).get("tls", {}).get("client_cert_chain", [])
+        chain = _shown(request)
         if not chain:
             raise IdentityError("no client certificate", hint="Connect with the device's own.")
         seen = self._known.get(chain[0])
@@ -170,14 +170,28 @@ class Gate:
             self._known.clear()
 
 
+def _shown(request: Request) -> list[str]:
+    chain: list[str] = (
+        request.scope.get("extensions", {}).get("tls", {}).get("client_cert_chain", [])
+    )
+    return chain
+
+
+def _shown_name(request: Request) -> str:
+    """The name in the certificate of a connection, be it believed or not; empty without one."""
+    chain = _shown(request)
+    try:
+        return Identity.of(load_certificate(chain[0].encode())).name if chain else ""
+    except Error:
+        return ""
+
+
 def device_routes(hub: Hub, gate: Gate) -> list[Route]:
     """What devices may ask."""
 
     async def batches(request: Request) -> Response:
-        claimed = "?"
         try:
             peer = gate.peer(request)
-            claimed = peer.identity.name
             bodies = _bodies(await _read_body(request))
             reply = await asyncio.wrap_future(hub.ingest.submit(bodies, peer))
             return Response(encode_reply(*reply), media_type="application/cbor")
@@ -185,6 +199,7 @@ def device_routes(hub: Hub, gate: Gate) -> list[Route]:
             _log.warning("busy", reason=str(error))
             return _refuse(error, 429 if "behind" in str(error) else 503, {"Retry-After": "1"})
         except Error as error:
+            claimed = _shown_name(request) or "?"
             who = claimed if claimed != "?" else _address(request)
             return await asyncio.to_thread(_refuse_on_record, hub, error, claimed, who)
 

@@ -102,16 +102,26 @@ def _pem(certificate: x509.Certificate) -> str:
 
 def _watched(on_failure: Callable[[str], None]) -> type[ssl.SSLObject]:
     class Watched(ssl.SSLObject):
-        """Tells why a handshake failed; the protocol above it only sees a closed connection."""
+        """Tells both sides why a handshake failed, where there would only be a closed connection.
+
+        An event loop drops a connection as soon as its handshake fails, and with it the alert that
+        says why. Asking for more to read makes it send that alert first; the connection ends when
+        the other side closes it or does anything else.
+        """
+
+        _failure: ssl.SSLError | None = None
 
         def do_handshake(self) -> Any:
+            if self._failure is not None:
+                raise self._failure
             try:
                 return super().do_handshake()
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise
             except ssl.SSLError as error:
+                self._failure = error
                 on_failure(_reason(error))
-                raise
+                raise ssl.SSLWantReadError from error
 
     return Watched
 
