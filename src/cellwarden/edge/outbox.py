@@ -5,6 +5,8 @@ Rules
 - Nothing is deleted before the hub has acknowledged it; acknowledged messages stay until
   `keep_bytes` is exceeded, so that a hub restored from a backup can ask for them again.
 - Each blob is AES-256-GCM with its sequence as associated data; the key lies in the `KeyStore`.
+- What cannot be whole is not used: a device that forgot where its chain stands would begin a
+  second history, and the hub would never take in anything from it again.
 """
 
 import os
@@ -24,12 +26,11 @@ from cellwarden.trust.envelope import from_cbor, to_cbor
 
 __all__ = ["ChainState", "LastAck", "Outbox"]
 
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS message (
-    sequence INTEGER PRIMARY KEY, byte_count INTEGER NOT NULL, body BLOB NOT NULL
-);
-"""
+_TABLES: Final = (
+    "CREATE TABLE state (name TEXT PRIMARY KEY, body BLOB NOT NULL)",
+    "CREATE TABLE message (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+)
+_PAGE_BYTES: Final = 512  # the smallest database there is
 _NONCE_BYTES: Final = 12
 
 
@@ -62,25 +63,62 @@ class Outbox:
 
         Raises:
             UnavailableError: the disk does not serve.
-            SealError: the key is not the one it was made with.
+            SealError: the key is not the one it was made with, or something in it is missing.
         """
         self._cipher = AESGCM(key)
         self._keep_bytes = keep_bytes
         self._lock = threading.Lock()
+        self._path = path
+        if path.exists() and path.stat().st_size < _PAGE_BYTES:
+            raise self._broken("is empty")
         with _disk(path):
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self.state = self._take_up()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _take_up(self) -> ChainState:
+        with self._lock, _disk(self._path):
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_TABLES)
-        self._path = path
-        self.state = self._read_state()
+            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if not tables:
+            with self._transaction():
+                for table in _TABLES:
+                    self._db.execute(table)
+                self._write_state(ChainState())
+                self._put("ack", to_cbor(None))
+        state, ack = self._read_state(), self.last_ack()
+        with self._lock, _disk(self._path):
+            held = self._db.execute(
+                "SELECT count(*), min(sequence), max(sequence) FROM message"
+            ).fetchone()
+        self._check_whole(state.sequence, ack.sequence if ack else 0, *held)
+        return state
+
+    def _check_whole(
+        self, made: int, acknowledged: int, count: int, first: int | None, last: int | None
+    ) -> None:
+        """All that is not acknowledged is here, without a gap."""
+        if first is None or last is None:
+            first, last = made + 1, made
+        if (last, last - first + 1) != (made, count) or first > acknowledged + 1:
+            raise self._broken("lacks messages")
+
+    def _broken(self, what: str) -> SealError:
+        return SealError(
+            f"the outbox {self._path} {what}",
+            hint="Restore it, or enrol the device anew; delete it if the device never sent.",
+        )
 
     def append(self, message: bytes, state: ChainState) -> None:
         """Keep a message together with the state that follows from it."""
         with self._transaction():
             self._db.execute(
-                "INSERT INTO message VALUES (?, ?, ?)",
-                (state.sequence, len(message), self._lock_up(f"m{state.sequence}", message)),
+                "INSERT INTO message VALUES (?, ?)",
+                (state.sequence, self._lock_up(f"m{state.sequence}", message)),
             )
             self._write_state(state)
             self._db.execute("DELETE FROM state WHERE name = 'loss'")
@@ -103,15 +141,15 @@ class Outbox:
         size = 0
         with self._lock, _disk(self._path):
             rows = self._db.execute(
-                "SELECT sequence, byte_count, body FROM message WHERE sequence > ?"
-                " ORDER BY sequence",
+                "SELECT sequence, body FROM message WHERE sequence > ? ORDER BY sequence",
                 (sequence,),
             )
-            for number, byte_count, body in rows:
-                if found and size + byte_count > limit_bytes:
+            for number, body in rows:
+                message = self._unlock(f"m{number}", body)
+                if found and size + len(message) > limit_bytes:
                     break
-                found.append((number, self._unlock(f"m{number}", body)))
-                size += byte_count
+                found.append((number, message))
+                size += len(message)
         return found
 
     def acknowledge(self, ack: LastAck) -> None:
@@ -120,7 +158,7 @@ class Outbox:
         with self._transaction():
             self._put("ack", told)
             kept = self._db.execute(
-                "SELECT coalesce(sum(byte_count), 0) FROM message WHERE sequence <= ?",
+                "SELECT coalesce(sum(length(body)), 0) FROM message WHERE sequence <= ?",
                 (ack.sequence,),
             ).fetchone()[0]
             if kept > self._keep_bytes:
@@ -130,8 +168,10 @@ class Outbox:
         """The newest acknowledgement, if there has been one."""
         told = self._get("ack")
         if told is None:
-            return None
+            raise self._broken("lacks its acknowledgement")
         match from_cbor(told, "the acknowledgement"):
+            case None:
+                return None
             case [int(sequence), int(leaf), bytes(manifest), str(checkpoint)]:
                 return LastAck(sequence, leaf, manifest, checkpoint)
             case _:
@@ -164,7 +204,7 @@ class Outbox:
     def _prune(self, acknowledged: int, excess: int) -> None:
         last, size = 0, 0
         rows = self._db.execute(
-            "SELECT sequence, byte_count FROM message WHERE sequence <= ? ORDER BY sequence",
+            "SELECT sequence, length(body) FROM message WHERE sequence <= ? ORDER BY sequence",
             (acknowledged,),
         )
         for sequence, byte_count in rows:
@@ -176,7 +216,7 @@ class Outbox:
     def _read_state(self) -> ChainState:
         told = self._get("chain")
         if told is None:
-            return ChainState()
+            raise self._broken("lacks its state")
         match from_cbor(told, "the chain's state"):
             case [int(boot), int(seq), bytes(previous), bytes(position), bytes(estimator)]:
                 return ChainState(boot, seq, previous, position, estimator)
@@ -204,7 +244,9 @@ class Outbox:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, body, name.encode())
 
-    def _unlock(self, name: str, body: bytes) -> bytes:
+    def _unlock(self, name: str, body: object) -> bytes:
+        if not isinstance(body, bytes):
+            raise self._broken("holds something else than was put in")
         try:
             nonce, sealed = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
             return self._cipher.decrypt(nonce, sealed, name.encode())
@@ -230,7 +272,7 @@ class Outbox:
 def _disk(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter: spoilt table names
         raise UnavailableError(
             f"the outbox {path} cannot be used: {error}",
             hint="Free or mend the disk; nothing that was kept is lost.",
