@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -255,8 +256,22 @@ def _refuse(error: Error, status: int, headers: dict[str, str]) -> Response:
     return Response(body, status, headers, media_type="application/cbor")
 
 
+def _write_plain_logs() -> None:
+    """One JSON object a line; a traceback without the values of variables, which may be secret."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def run(folder: Path) -> None:
     """Serve the hub of a folder until told to stop."""
+    _write_plain_logs()
     config = load_config(folder)
     keys = FileKeyStore(folder / "keys")
     certificate = load_certificate((folder / "hub.crt").read_bytes())

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from cellwarden.errors import UnavailableError
 
 __all__ = ["Listener", "serve"]
 
@@ -50,6 +53,25 @@ class Listener(uvicorn.Server):
             )
         )
 
+    def bind(self) -> socket.socket:
+        """Take the address.
+
+        Raises:
+            UnavailableError: somebody else has it.
+        """
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind((self.config.host, self.config.port))
+        except OSError as error:
+            taken.close()
+            raise UnavailableError(
+                f"{self.config.host}:{self.config.port} cannot be listened on: {error.strerror}",
+                hint="Stop the program that has the port, or change it in the hub's config.toml"
+                " and in the devices' hub.toml.",
+            ) from error
+        return taken
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to `serve`, which stops all listeners together."""
@@ -57,7 +79,12 @@ class Listener(uvicorn.Server):
 
 
 async def serve(listeners: list[Listener]) -> None:
-    """Serve until the process is told to stop."""
+    """Serve until the process is told to stop.
+
+    Raises:
+        UnavailableError: an address is taken.
+    """
+    taken = [listener.bind() for listener in listeners]
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -66,4 +93,6 @@ async def serve(listeners: list[Listener]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    await asyncio.gather(*(listener.serve() for listener in listeners))
+    await asyncio.gather(
+        *(listener.serve(sockets=[place]) for listener, place in zip(listeners, taken, strict=True))
+    )
