@@ -54,6 +54,8 @@ def run_command(home: Home, files: Sequence[Path], *, once: bool) -> None:
     for file in files:
         if not file.is_file():
             raise UsageError(f"{file} is not a file", hint="Give battery files, or none.")
+    # Told to stop by a service manager, the processes started here are stopped too.
+    signal.signal(signal.SIGTERM, _stop)
     password = _set_up(home, console)
     job = _prepare_files(home, files) if files else _prepare_fleet(home, live=not once)
     with _process(home, "hub", home.path / "hub.log") as hub, HubClient(home) as client:
@@ -71,6 +73,10 @@ def run_command(home: Home, files: Sequence[Path], *, once: bool) -> None:
             if not once:
                 console.print("Serving until you press Ctrl-C.")
                 _serve_on(hub, edge)
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
 
 
 def _set_up(home: Home, console: Console) -> str | None:

@@ -317,7 +317,7 @@ def run(folder: Path) -> None:
             Listener(pages, config.host, config.page_port, page_tls),
         ]
         (folder / "hub.pid").write_text(str(os.getpid()))
-        _log.info("serving", host=config.host, device_port=config.device_port, at=time.time())
+        _log.info("starting", host=config.host, device_port=config.device_port, at=time.time())
         asyncio.run(serve(listeners))
     finally:
         if assessor is not None:
