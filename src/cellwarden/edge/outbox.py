@@ -146,6 +146,8 @@ class Outbox:
             )
             for number, body in rows:
                 message = self._unlock(f"m{number}", body)
+                if found and number != found[-1][0] + 1:
+                    raise self._broken("holds messages in another order")
                 if found and size + len(message) > limit_bytes:
                     break
                 found.append((number, message))
