@@ -25,7 +25,14 @@ from cellwarden.hub.roles import Role
 from cellwarden.hub.service import Hub
 from cellwarden.hub.store import Store
 
-__all__ = ["Account", "Accounts", "Passwords", "create_first_administrator", "new_password"]
+__all__ = [
+    "Account",
+    "Accounts",
+    "Passwords",
+    "check_new_password",
+    "create_first_administrator",
+    "new_password",
+]
 
 _PASSWORD_BYTES: Final = 18  # 144 bits
 _SHORTEST: Final = 12
