@@ -125,10 +125,10 @@ def _acknowledged(home: Home) -> Iterator[Acknowledged]:
             continue
         outbox = open_outbox(device)
         try:
-            ack = outbox.last_ack()
+            held = outbox.acknowledgements()
         finally:
             outbox.close()
-        if ack is not None:
+        for ack in held:
             manifest: Manifest = open_manifest(ack.manifest)[1]
             yield Acknowledged(
                 manifest.device, ack.sequence, ack.leaf_index, ack.manifest, ack.checkpoint

@@ -5,6 +5,8 @@ Rules
 - Nothing is deleted before the hub has acknowledged it; acknowledged messages stay until
   `keep_bytes` is exceeded, so that a hub restored from a backup can ask for them again.
 - Each blob is AES-256-GCM with its sequence as associated data; the key lies in the `KeyStore`.
+- Of the hub's acknowledgements some of every age are kept: a hub that rewrites its history is
+  caught by any that is younger than what was rewritten and older than the rewriting.
 - What cannot be whole is not used: a device that forgot where its chain stands would begin a
   second history, and the hub would never take in anything from it again.
 """
@@ -29,6 +31,7 @@ __all__ = ["ChainState", "LastAck", "Outbox"]
 _TABLES: Final = (
     "CREATE TABLE state (name TEXT PRIMARY KEY, body BLOB NOT NULL)",
     "CREATE TABLE message (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+    "CREATE TABLE acknowledgement (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL)",
 )
 _PAGE_BYTES: Final = 512  # the smallest database there is
 _NONCE_BYTES: Final = 12
@@ -84,6 +87,9 @@ class Outbox:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            pages = self._db.execute("PRAGMA page_count").fetchone()[0]
+        if not tables and pages > 1:
+            raise self._broken("lacks its tables")
         if not tables:
             with self._transaction():
                 for table in _TABLES:
@@ -159,6 +165,11 @@ class Outbox:
         told = to_cbor([ack.sequence, ack.leaf_index, ack.manifest, ack.checkpoint])
         with self._transaction():
             self._put("ack", told)
+            self._db.execute(
+                "INSERT OR REPLACE INTO acknowledgement VALUES (?, ?)",
+                (ack.sequence, self._lock_up(f"a{ack.sequence}", told)),
+            )
+            self._thin_out()
             kept = self._db.execute(
                 "SELECT coalesce(sum(length(body)), 0) FROM message WHERE sequence <= ?",
                 (ack.sequence,),
@@ -171,18 +182,25 @@ class Outbox:
         told = self._get("ack")
         if told is None:
             raise self._broken("lacks its acknowledgement")
-        match from_cbor(told, "the acknowledgement"):
-            case None:
-                return None
-            case [int(sequence), int(leaf), bytes(manifest), str(checkpoint)]:
-                return LastAck(sequence, leaf, manifest, checkpoint)
-            case _:
-                raise DecodeError("not an acknowledgement", hint="Restore the outbox.")
+        return _hear_ack(told)
+
+    def acknowledgements(self) -> list[LastAck]:
+        """What the device can show of the hub's promises, oldest first."""
+        with self._lock, _disk(self._path):
+            rows = self._db.execute(
+                "SELECT sequence, body FROM acknowledgement ORDER BY sequence"
+            ).fetchall()
+        heard = (_hear_ack(self._unlock(f"a{number}", body)) for number, body in rows)
+        return [ack for ack in heard if ack is not None]
 
     def note_loss(self, first: int, last: int) -> None:
-        """The hub has lost what it acknowledged; the next batch will say so."""
+        """The hub admits that it has lost what it acknowledged; the next batch will say so.
+
+        What it had promised of the lost is let go of: the signed batch tells it from then on.
+        """
         with self._transaction():
             self._put("loss", to_cbor([first, last]))
+            self._db.execute("DELETE FROM acknowledgement WHERE sequence >= ?", (first,))
 
     def loss(self) -> tuple[int, int] | None:
         """The batches that had to be sent again, until a batch has said so."""
@@ -202,6 +220,19 @@ class Outbox:
         """Let go of the file."""
         with self._lock:
             self._db.close()
+
+    def _thin_out(self) -> None:
+        """Keep the first, and of every power of two of age the oldest and the newest."""
+        rows = self._db.execute("SELECT sequence FROM acknowledgement ORDER BY sequence")
+        held = [sequence for (sequence,) in rows]
+        ages: dict[int, list[int]] = {}
+        for sequence in held:
+            ages.setdefault((held[-1] - sequence).bit_length(), []).append(sequence)
+        kept = {held[0], *(end for group in ages.values() for end in (group[0], group[-1]))}
+        self._db.executemany(
+            "DELETE FROM acknowledgement WHERE sequence = ?",
+            [(sequence,) for sequence in held if sequence not in kept],
+        )
 
     def _prune(self, acknowledged: int, excess: int) -> None:
         last, size = 0, 0
@@ -268,6 +299,16 @@ class Outbox:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _hear_ack(told: bytes) -> LastAck | None:
+    match from_cbor(told, "the acknowledgement"):
+        case None:
+            return None
+        case [int(sequence), int(leaf), bytes(manifest), str(checkpoint)]:
+            return LastAck(sequence, leaf, manifest, checkpoint)
+        case _:
+            raise DecodeError("not an acknowledgement", hint="Restore the outbox.")
 
 
 @contextmanager

@@ -1,0 +1,66 @@
+"""What a device keeps to be able to show: acknowledgements, thinned out with their age."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellwarden.edge.outbox import LastAck, Outbox
+
+KEY = bytes(range(32))
+
+
+def ack(sequence: int) -> LastAck:
+    return LastAck(sequence, 2 * sequence, b"manifest %d" % sequence, f"head {sequence}")
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=400))
+@settings(max_examples=20, deadline=None)
+def test_few_acknowledgements_are_kept_but_one_of_every_age(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int]
+) -> None:
+    # Whoever rewrites history is caught by any acknowledgement that is younger than what was
+    # rewritten and older than the rewriting: there must be one, however late somebody looks.
+    outbox = Outbox(tmp_path_factory.mktemp("acks") / "outbox.sqlite", KEY)
+    told, sequence = [], 0
+    try:
+        for step in steps:
+            sequence += step
+            outbox.acknowledge(ack(sequence))
+            told.append(sequence)
+            kept = [one.sequence for one in outbox.acknowledgements()]
+            assert kept == sorted(kept)
+            assert set(kept) <= set(told)
+            assert kept[-1] == sequence
+            assert kept[0] == told[0]
+            assert len(kept) <= 2 * sequence.bit_length() + 2
+            for earlier in told:
+                age = sequence - earlier
+                assert any(age / 4 - 1 <= sequence - one <= age for one in kept), (age, kept)
+        assert outbox.acknowledgements() == [ack(one) for one in kept]
+    finally:
+        outbox.close()
+
+
+def test_acknowledgements_survive_a_restart_and_end_with_an_admitted_loss(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", KEY)
+    for sequence in (1, 2, 3):
+        outbox.acknowledge(ack(sequence))
+    outbox.close()
+    outbox = Outbox(tmp_path / "outbox.sqlite", KEY)
+    assert [one.sequence for one in outbox.acknowledgements()] == [1, 2, 3]
+    # A hub that was set back says so, and the next batch tells everybody: until then they count.
+    outbox.note_loss(3, 3)
+    assert outbox.acknowledgements() == [ack(1), ack(2)]
+    outbox.close()
+
+
+def test_an_acknowledgement_of_what_is_acknowledged_already_changes_nothing_older(
+    tmp_path: Path,
+) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", KEY)
+    for sequence in (1, 5, 5, 5):
+        outbox.acknowledge(ack(sequence))
+    assert [one.sequence for one in outbox.acknowledgements()] == [1, 5]
+    outbox.close()
