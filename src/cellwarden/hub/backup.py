@@ -16,11 +16,10 @@ from cellwarden.errors import (
     Error,
     IdentityError,
     UnavailableError,
-    UsageError,
     look_up,
 )
 from cellwarden.hub.ingest import Peer
-from cellwarden.hub.store import FileStore, Store
+from cellwarden.hub.store import Store
 from cellwarden.trust.envelope import to_cbor
 
 __all__ = ["SNAPSHOT", "snapshot", "snapshot_route"]
@@ -35,16 +34,10 @@ def snapshot(store: Store, folder: Path) -> Path:
         UsageError: the store is a lake, whose catalog and objects have backups of their own.
         UnavailableError: the disk did not take the copy.
     """
-    if not isinstance(store.place, FileStore):
-        raise UsageError(
-            "a lake is backed up where it lies",
-            hint="Back up its PostgreSQL catalog and its object storage together.",
-        )
     target, partial = folder / SNAPSHOT, folder / f".{SNAPSHOT}"
     try:
-        with store.standing_still(), partial.open("wb") as copy:
-            with store.place.path.open("rb") as file:
-                shutil.copyfileobj(file, copy, 1 << 20)
+        with store.standing_still() as file, partial.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
             copy.flush()
             os.fsync(copy.fileno())
         partial.replace(target)

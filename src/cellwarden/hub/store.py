@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import duckdb
 import numpy as np
@@ -81,6 +81,7 @@ class Store:
         self._given_up = False  # by the engine, which wants the file opened anew
         self._readers = threading.Condition()
         self._reader_count = 0
+        self._file: BinaryIO | None = None
         self._pipes = Path(tempfile.mkdtemp(prefix="cellwarden-"))
         try:
             self._connection = _connect(place, threads, self._pipes)
@@ -93,6 +94,8 @@ class Store:
         """Finish writing and let go of the file."""
         with self._writing:
             self._connection.close()
+            if self._file is not None:
+                self._file.close()
             shutil.rmtree(self._pipes, ignore_errors=True)
 
     @contextmanager
@@ -181,11 +184,24 @@ class Store:
             self._run(f"CHECKPOINT {_ALIAS}" if isinstance(self.place, FileStore) else "CHECKPOINT")
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """Nobody writes while this lasts, and the file holds everything: time for a copy."""
+    def standing_still(self) -> Iterator[BinaryIO]:
+        """Nobody writes while this lasts; gives the file, which then holds everything.
+
+        Raises:
+            UsageError: the store is a lake, which has no such file.
+        """
+        if not isinstance(self.place, FileStore):
+            raise UsageError(
+                "a lake is backed up where it lies",
+                hint="Back up its PostgreSQL catalog and its object storage together.",
+            )
         with self._writing:
             self.checkpoint()
-            yield
+            if self._file is None:
+                # Open as long as the store is: closing it would end this process's lock on it.
+                self._file = self.place.path.open("rb")
+            self._file.seek(0)
+            yield self._file
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
