@@ -5,6 +5,7 @@ under them. The key file holds the master keys alone. Keep them in different pla
 """
 
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from cellwarden.cli.client import HubClient
 from cellwarden.cli.home import Home
-from cellwarden.errors import DecodeError, UnavailableError, UsageError
+from cellwarden.errors import DecodeError, Error, UnavailableError, UsageError
 from cellwarden.hub.backup import SNAPSHOT, snapshot
 from cellwarden.hub.store import FileStore, Store
 from cellwarden.trust.keys import FileKeyStore
@@ -58,30 +59,47 @@ def restore(home: Home, archive: Path, keys: Path, console: Console) -> None:
     """
     if home.path.exists() and any(home.path.iterdir()):
         raise UsageError(f"{home.path} is not empty", hint="Restore into an empty folder.")
-    home.path.mkdir(parents=True, exist_ok=True)
-    home.path.chmod(0o700)
-    for file in (archive, keys):
-        try:
-            with tarfile.open(file) as tar:
-                tar.extractall(home.path, filter="data")
-        except (tarfile.TarError, EOFError) as error:
-            raise DecodeError(
-                f"{file} is not a backup, or is cut short: {error}", hint="Take another copy."
-            ) from error
-        except FileNotFoundError as error:
-            raise UsageError(
-                f"there is no {file}", hint="Name both files of one backup."
-            ) from error
-        except OSError as error:
-            raise UnavailableError(f"cannot restore: {error}", hint="Check the disk.") from error
-    store = Store(FileStore(home.path / _STORE, FileKeyStore(home.hub / "keys").get("store")))
     try:
-        size = store.rows("SELECT coalesce(max(size), 0) FROM checkpoint")[0][0]
-    finally:
-        store.close()
+        for file in (archive, keys):
+            _extract(file, home.path)
+        size = _tree_size(home, archive)
+    except Error:
+        # Whole or not at all: the folder was empty, and is again for the next attempt.
+        shutil.rmtree(home.path, ignore_errors=True)
+        raise
     console.print(
         f"Restored to {home.path}: ledger of {size} entries. Now run `cellwarden verify`."
     )
+
+
+def _extract(file: Path, folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        with tarfile.open(file) as tar:
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError) as error:
+        raise DecodeError(
+            f"{file} is not a backup, or is cut short: {error}", hint="Take another copy."
+        ) from error
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {file}", hint="Name both files of one backup.") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot restore: {error}", hint="Check the disk.") from error
+
+
+def _tree_size(home: Home, archive: Path) -> int:
+    """Entries of the restored ledger; the store is the last thing in an archive."""
+    if not (home.path / _STORE).exists():
+        raise DecodeError(
+            f"{archive} is not a backup, or is cut short: it has no store",
+            hint="Take another copy, and name the archive before the keys.",
+        )
+    store = Store(FileStore(home.path / _STORE, FileKeyStore(home.hub / "keys").get("store")))
+    try:
+        return int(store.rows("SELECT coalesce(max(size), 0) FROM checkpoint")[0][0])
+    finally:
+        store.close()
 
 
 def _copy_of_store(home: Home) -> Path:
