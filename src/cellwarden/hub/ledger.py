@@ -1,7 +1,7 @@
 """The ledger as the hub keeps it: leaves, tiles and heads are rows beside the data they prove."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -47,14 +47,25 @@ class Grown:
 class Ledger:
     """Appends in the caller's transaction; one head is signed for each."""
 
-    def __init__(self, store: Store, key: ed25519.Ed25519PrivateKey, origin: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        key: ed25519.Ed25519PrivateKey,
+        origin: str,
+        *,
+        may_write: Callable[[int], None] = lambda _size: None,
+    ) -> None:
         """Take up the ledger where it ends.
+
+        `may_write` is asked before each commit, with the size of the tree that is about to grow,
+        and raises where somebody else writes the ledger.
 
         Raises:
             LedgerError: the rows do not give the head that was signed.
         """
         self._store = store
         self._key = key
+        self._may_write = may_write
         self.origin = origin
         self.note_key = NoteKey.of(origin, key)
         self._lock = threading.Lock()
@@ -71,6 +82,7 @@ class Ledger:
             with self._store.transaction():
                 grown = self._write(entries, now)
                 yield grown
+                self._may_write(self.tree.size)
             with self._lock:
                 self.tree, self.note = grown.tree, grown.note
 
