@@ -170,45 +170,38 @@ class Agent:
 
 
 class Sender:
-    """Brings the outbox to the hub, in order, and checks what the hub binds itself to.
-
-    It begins with the batch that was acknowledged last: a hub that was set back to a backup then
-    asks for what it lost, even if the device has nothing new to say.
-    """
+    """Brings the outbox to the hub, in order, and checks what the hub binds itself to."""
 
     def __init__(self, device: Device, outbox: Outbox, transport: Transport) -> None:
         self._device = device
         self._outbox = outbox
         self._transport = transport
-        self._known = outbox.last_ack()
-        self._sent = self._known.sequence if self._known else 0
+        ack = outbox.last_ack()
+        self._sent = ack.sequence if ack else 0
 
-    def step(self) -> bool:
-        """Send what waits, as much as fits one request; False when nothing waits.
+    def step(self) -> int:
+        """Send what waits, as much as fits one request; gives the number of batches taken in.
 
         Raises:
             UnavailableError: no way to the hub now; call again later.
             TrustError: the hub refuses for good, or its proof does not hold.
         """
-        waiting = self._known_again() or self._outbox.after(self._sent, _SEND_BYTES)
+        waiting = self._outbox.after(self._sent, _SEND_BYTES)
         if not waiting:
-            return False
+            return 0
         ack, refusal = self._transport.send([message for _, message in waiting])
+        taken = 0
         if ack is not None:
-            self._settle(ack, dict(waiting))
+            taken = self._settle(ack, dict(waiting))
         if refusal is not None:
             self._hear(refusal)
-        self._known = None
-        return True
+        return taken
 
-    def _known_again(self) -> list[tuple[int, bytes]]:
-        """Once, the batch that the hub has acknowledged last."""
-        if self._known is None:
-            return []
-        held = self._outbox.after(self._known.sequence - 1, 1)
-        return [item for item in held if item[0] == self._known.sequence]
+    def waits(self) -> bool:
+        """Whether there is something that the hub has not taken in."""
+        return self._outbox.state.sequence > self._sent
 
-    def _settle(self, ack: Ack, messages: dict[int, bytes]) -> None:
+    def _settle(self, ack: Ack, messages: dict[int, bytes]) -> int:
         if ack.sequence not in messages:
             raise LedgerError(
                 f"the hub acknowledges batch {ack.sequence}, which was not sent",
@@ -216,10 +209,10 @@ class Sender:
             )
         manifest = Message.decode(messages[ack.sequence]).manifest
         ack.check(manifest, self._device.ledger_key)
-        if self._known is not None and ack.leaf_index != self._known.leaf_index:
-            self._outbox.note_loss(ack.sequence, ack.sequence)
         self._outbox.acknowledge(LastAck(ack.sequence, ack.leaf_index, manifest, ack.checkpoint))
+        taken = sum(1 for sequence in messages if sequence <= ack.sequence)
         self._sent = ack.sequence
+        return taken
 
     def _hear(self, refusal: Refusal) -> None:
         """Go back to what the hub waits for, or stop."""
@@ -258,7 +251,7 @@ def keep_sending(
     while True:
         done = finished()
         try:
-            moved_on = sender.step()
+            taken = sender.step()
         except Error as error:
             if look_up(EDGE_REACTION, error) != "retry":
                 raise
@@ -266,10 +259,10 @@ def keep_sending(
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECOND)
             continue
-        if moved_on:
+        if taken:
             pause = 0.05
             moved()
-        elif done:
+        elif done and not sender.waits():  # a hub may take in nothing, or go back, and be willing
             return
         else:
             time.sleep(0.05)
