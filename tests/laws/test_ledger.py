@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -431,6 +432,6 @@ def test_a_ledger_is_not_taken_up_under_another_key(tmp_path: Path) -> None:
         with ledger.appending(entries(0, 1), NOW):
             pass
         with pytest.raises(LedgerError):
-            Ledger(store, key(), ORIGIN)
+            Ledger(store, ed25519.Ed25519PrivateKey.generate(), ORIGIN)
         with pytest.raises(LedgerError):
             Ledger(store, fleet().ledger_secret, "another.example")
