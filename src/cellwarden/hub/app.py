@@ -57,10 +57,40 @@ def open_hub(folder: Path) -> Hub:
     """The hub of a folder, ready to take in; the caller closes it."""
     config = load_config(folder)
     keys = FileKeyStore(folder / "keys")
-    store = Store(_place(config, folder, keys))
-    signing = ed25519.Ed25519PrivateKey.from_private_bytes(keys.get("ledger"))
-    ledger = Ledger(store, signing, config.origin)
-    return Hub(store, ledger, Ingest(store, ledger, Opener(keys.get("seal")), read_roots(folder)))
+    place = _place(config, folder, keys)
+    store = Store(place)
+    if isinstance(place, LakeStore):
+        return _open_on_lake(place, store, folder, keys, config.origin)
+    opener = Opener(keys.get("seal"))
+    ledger = Ledger(store, _signing_key(keys), config.origin)
+    return Hub(store, ledger, Ingest(store, ledger, opener, read_roots(folder)))
+
+
+def _signing_key(keys: KeyStore) -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.from_private_bytes(keys.get("ledger"))
+
+
+def _open_on_lake(place: LakeStore, store: Store, folder: Path, keys: KeyStore, origin: str) -> Hub:
+    """The hub that writes a lake's ledger, if no other does.
+
+    Raises:
+        UnavailableError: another hub is the writer.
+    """
+    # The catalog's client comes with the `lake` extra, which a hub on one machine does not need.
+    from cellwarden.hub.office import CatalogLock  # noqa: PLC0415  see above
+    from cellwarden.hub.workers import Secrets, become_writer  # noqa: PLC0415  see above
+
+    lock = CatalogLock(place.catalog)
+    if not lock.try_take():
+        lock.release()
+        store.close()
+        raise UnavailableError(
+            "another hub writes this lake's ledger",
+            hint="A ledger has one writer at a time: start this hub when the other has ended.",
+        )
+    secret = Secrets(_signing_key(keys), origin, Opener(keys.get("seal")))
+    writer = become_writer(store, lock, secret, read_roots(folder))
+    return Hub(store, writer.ledger, writer.ingest, on_close=lock.release)
 
 
 def _place(config: HubConfig, folder: Path, keys: KeyStore) -> FileStore | LakeStore:

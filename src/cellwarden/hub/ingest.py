@@ -79,9 +79,10 @@ class _Group:
     """What one transaction will hold."""
 
     accepted: list[Accepted] = field(default_factory=list)
-    enrolled: list[x509.Certificate] = field(default_factory=list)
+    enrolled: dict[bytes, x509.Certificate] = field(default_factory=dict)
     refused: list[tuple[float, str, str, str, str]] = field(default_factory=list)
     heads: dict[str, _Head] = field(default_factory=dict)
+    unpacked_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -97,8 +98,18 @@ class Ingest:
     """One thread that takes in what all connections bring."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, opener: Opener, roots: Roots, clock: Clock = time.time
+        self,
+        store: Store,
+        ledger: Ledger,
+        opener: Opener,
+        roots: Roots,
+        clock: Clock = time.time,
+        *,
+        unpacked_bytes: int = 64 << 20,
     ) -> None:
+        """Take up what is stored; `unpacked_bytes` bounds what one transaction holds in memory."""
+        self._unpacked_bytes = unpacked_bytes
+        self._closed = False
         self._store = store
         self._ledger = ledger
         self._opener = opener
@@ -120,15 +131,18 @@ class Ingest:
         """Queue a device's messages, oldest first.
 
         Raises:
-            UnavailableError: more is waiting than the disk takes; come again later.
+            UnavailableError: more is waiting than the disk takes, or the hub is going down; come
+                again later.
         """
         size = sum(len(body) for body in bodies)
         with self._bytes_lock:
+            if self._closed:
+                raise UnavailableError("the hub is going down", hint="Send again in a minute.")
             if self._waiting_bytes + size > _WAITING_BYTES:
                 raise UnavailableError("the hub is behind", hint="Send again in a second.")
             self._waiting_bytes += size
-        request = _Request(bodies, peer, Future(), size)
-        self._waiting.put(request)
+            request = _Request(bodies, peer, Future(), size)
+            self._waiting.put(request)
         return request.reply
 
     @property
@@ -144,8 +158,7 @@ class Ingest:
         """Put a certificate on record whose holder signs entries here."""
         mark = thumbprint(certificate)
         if mark not in self._certificates:
-            self._commit(_Group(enrolled=[certificate]))
-            self._certificates[mark] = certificate
+            self._commit(_Group(enrolled={mark: certificate}))
 
     def note_refusal(self, error: Error, *, claimed: str, peer: str) -> None:
         """Put a refusal on record that was made before a message was read."""
@@ -154,17 +167,21 @@ class Ingest:
 
     def close(self) -> None:
         """Finish what is waiting and stop."""
-        self._waiting.put(None)
+        with self._bytes_lock:
+            self._closed = True
+            self._waiting.put(None)
         self._thread.join()
 
     # --- the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
         while (requests := self._next_requests()) is not None:
+            # Whoever has given up waiting cannot take an answer; what it sent is judged all the same.
+            answered = [each for each in requests if each.reply.set_running_or_notify_cancel()]
             try:
-                self._take_in(requests)
+                self._take_in(requests, answered)
             except Exception as error:  # noqa: BLE001  every waiting caller must hear of it
-                for request in requests:
+                for request in answered:
                     if not request.reply.done():
                         request.reply.set_exception(error)
             with self._bytes_lock:
@@ -187,7 +204,7 @@ class Ingest:
             size, count = size + more.byte_count, count + len(more.bodies)
         return requests
 
-    def _take_in(self, requests: list[_Request]) -> None:
+    def _take_in(self, requests: list[_Request], answered: list[_Request]) -> None:
         group = _Group()
         outcomes = [self._judge_request(request, group) for request in requests]
         grown = self._commit(group)
@@ -195,7 +212,8 @@ class Ingest:
         places = {id(batch): first + n for n, batch in enumerate(group.accepted)}
         started = time.thread_time()
         for request, outcome in zip(requests, outcomes, strict=True):
-            request.reply.set_result((self._acknowledge(outcome, places), outcome.refusal))
+            if request in answered:
+                request.reply.set_result((self._acknowledge(outcome, places), outcome.refusal))
         self._spent("acknowledge", started)
         if group.accepted:
             self.on_stored({batch.manifest.device for batch in group.accepted})
@@ -203,6 +221,8 @@ class Ingest:
     def _judge_request(self, request: _Request, group: _Group) -> _Outcome:
         outcome = _Outcome()
         for body in request.bodies:
+            if group.unpacked_bytes >= self._unpacked_bytes:
+                break  # the sender hears how far it came, and sends the rest again
             claimed = ""
             try:
                 message = Message.decode(body)
@@ -222,6 +242,7 @@ class Ingest:
                 outcome.repeated = (manifest.device, manifest.sequence)
                 continue
             group.accepted.append(batch)
+            group.unpacked_bytes += len(batch.content.columns) + len(batch.content.notes)
             outcome.last = batch
             group.heads[manifest.device] = _Head(
                 manifest.sequence, manifest.boot, link(message.manifest)
@@ -253,9 +274,9 @@ class Ingest:
             )
         mark = thumbprint(peer.certificate)
         if mark not in self._certificates:
-            group.enrolled.append(peer.certificate)
-            self._certificates[mark] = peer.certificate
-        certificate = self._certificates.get(signed.thumbprint)
+            group.enrolled[mark] = peer.certificate
+        asked = signed.thumbprint
+        certificate = group.enrolled.get(asked) or self._certificates.get(asked)
         if certificate is None:
             raise IdentityError(
                 "signed with a certificate that was never seen here",
@@ -263,9 +284,8 @@ class Ingest:
             )
         if signed.thumbprint != mark:
             identity = self.roots.check(certificate, utc(self._clock()), past=True)
-            if identity.name != manifest.device or (
-                certificate.serial_number in self.roots.revoked
-            ):
+            revoked = certificate.serial_number in self.roots.revoked
+            if revoked or identity != Identity("device", manifest.device):
                 raise IdentityError(
                     f"signed with a certificate that is not {manifest.device}'s",
                     hint="Treat the message as forged.",
@@ -320,25 +340,20 @@ class Ingest:
         grown: Grown | None = None
         now = self._clock()
         entries = [
-            Entry("enrolment", Identity.of(c).name, enrolment_entry(c)) for c in group.enrolled
+            Entry("enrolment", Identity.of(certificate).name, enrolment_entry(certificate))
+            for certificate in group.enrolled.values()
         ]
         entries += [Entry("batch", b.manifest.device, b.signed) for b in group.accepted]
-        try:
-            if entries:
-                with self._ledger.appending(entries, now) as grown:
-                    self._spent("ledger", started)
-                    started = time.thread_time()
-                    write_batches(
-                        self._store, group.accepted, grown.first_index + len(group.enrolled)
-                    )
-                    self._write_beside(group)
-            else:
-                with self._store.transaction():
-                    self._write_beside(group)
-        except BaseException:
-            for certificate in group.enrolled:
-                self._certificates.pop(thumbprint(certificate), None)
-            raise
+        if entries:
+            with self._ledger.appending(entries, now) as grown:
+                self._spent("ledger", started)
+                started = time.thread_time()
+                write_batches(self._store, group.accepted, grown.first_index + len(group.enrolled))
+                self._write_beside(group)
+        else:
+            with self._store.transaction():
+                self._write_beside(group)
+        self._certificates.update(group.enrolled)
         self._heads.update(group.heads)
         for batch in group.accepted:
             device = batch.manifest.device
@@ -349,7 +364,7 @@ class Ingest:
         return grown
 
     def _write_beside(self, group: _Group) -> None:
-        for certificate in group.enrolled:
+        for certificate in group.enrolled.values():
             _write_device(self._store, certificate)
         for row in group.refused:
             self._store.add("refusal", **dict(zip(_REFUSAL, row, strict=True)))

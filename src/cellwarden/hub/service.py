@@ -19,8 +19,10 @@ class Hub:
     ledger: Ledger
     ingest: Ingest
     clock: Callable[[], float] = time.time
+    on_close: Callable[[], None] = lambda: None
 
     def close(self) -> None:
         """Finish what is waiting, then let go of the store."""
         self.ingest.close()
         self.store.close()
+        self.on_close()

@@ -60,7 +60,7 @@ class LakeStore:
         """Extensions to load and the statement that opens the lake."""
         return ["httpfs", "postgres_scanner", "ducklake"], (
             f"ATTACH 'ducklake:postgres:{_quote(self.catalog)}' AS {_ALIAS}"
-            f" (DATA_PATH '{_quote(self.data_path)}', ENCRYPTED)"
+            f" (DATA_PATH '{_quote(self.data_path)}', ENCRYPTED, DATA_INLINING_ROW_LIMIT 0)"
         )
 
 
