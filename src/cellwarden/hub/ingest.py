@@ -72,6 +72,7 @@ class _Request:
     peer: Peer
     reply: "Future[Reply]"
     byte_count: int
+    gone: bool = False
 
 
 @dataclass(slots=True)
@@ -176,12 +177,13 @@ class Ingest:
 
     def _run(self) -> None:
         while (requests := self._next_requests()) is not None:
-            # Whoever has given up waiting cannot take an answer; what it sent is judged all the same.
-            answered = [each for each in requests if each.reply.set_running_or_notify_cancel()]
+            # Who has given up waiting takes no answer; what it sent is judged all the same.
+            for request in requests:
+                request.gone = not request.reply.set_running_or_notify_cancel()
             try:
-                self._take_in(requests, answered)
+                self._take_in(requests)
             except Exception as error:  # noqa: BLE001  every waiting caller must hear of it
-                for request in answered:
+                for request in requests:
                     if not request.reply.done():
                         request.reply.set_exception(error)
             with self._bytes_lock:
@@ -204,7 +206,7 @@ class Ingest:
             size, count = size + more.byte_count, count + len(more.bodies)
         return requests
 
-    def _take_in(self, requests: list[_Request], answered: list[_Request]) -> None:
+    def _take_in(self, requests: list[_Request]) -> None:
         group = _Group()
         outcomes = [self._judge_request(request, group) for request in requests]
         grown = self._commit(group)
@@ -212,7 +214,7 @@ class Ingest:
         places = {id(batch): first + n for n, batch in enumerate(group.accepted)}
         started = time.thread_time()
         for request, outcome in zip(requests, outcomes, strict=True):
-            if request in answered:
+            if not request.gone:
                 request.reply.set_result((self._acknowledge(outcome, places), outcome.refusal))
         self._spent("acknowledge", started)
         if group.accepted:
