@@ -1,6 +1,7 @@
 """What a hub takes in: everything that continues a chain, once; everything else is refused."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -248,7 +249,9 @@ def test_one_bad_sender_spoils_nothing_for_the_others_of_its_group(hub: Running)
 def test_who_gives_up_waiting_takes_no_answer_from_the_others(hub: Running) -> None:
     first, second = fleet().maker("a"), fleet().maker("b")
     with hub.store.alone():
-        busy = hub.ingest.submit([fleet().maker("c").next().encode()], fleet().maker("c").peer)
+        stranger = fleet().maker("c")
+        busy = hub.ingest.submit([fleet().maker("d").next().encode()], stranger.peer)
+        time.sleep(0.5)  # it is being written now, and waits for the lock that is held here
         gone = hub.ingest.submit([first.next().encode()], first.peer)
         stays = hub.ingest.submit([second.next().encode()], second.peer)
         assert gone.cancel()
