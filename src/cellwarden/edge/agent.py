@@ -15,13 +15,12 @@ from cryptography import x509
 from cellwarden.domain import Finding, Frames, Severity
 from cellwarden.edge.drivers.seam import Driver
 from cellwarden.edge.outbox import ChainState, LastAck, Outbox
-from cellwarden.edge.transport import Transport
+from cellwarden.edge.transport import Transport, refusal_error
 from cellwarden.errors import (
     EDGE_REACTION,
     Error,
     LedgerError,
     ReplayError,
-    TrustError,
     UnavailableError,
     look_up,
 )
@@ -170,12 +169,23 @@ class Agent:
 
 
 class Sender:
-    """Brings the outbox to the hub, in order, and checks what the hub binds itself to."""
+    """Brings the outbox to the hub, in order, and checks what the hub binds itself to.
 
-    def __init__(self, device: Device, outbox: Outbox, transport: Transport) -> None:
+    `ask` gives the sequence that the hub waits for. It is asked once: a hub that was set back to a
+    backup then gets what it lost, even from a device that has nothing new to say.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        outbox: Outbox,
+        transport: Transport,
+        ask: Callable[[], int] | None = None,
+    ) -> None:
         self._device = device
         self._outbox = outbox
         self._transport = transport
+        self._ask = ask
         ack = outbox.last_ack()
         self._sent = ack.sequence if ack else 0
 
@@ -186,6 +196,9 @@ class Sender:
             UnavailableError: no way to the hub now; call again later.
             TrustError: the hub refuses for good, or its proof does not hold.
         """
+        if self._ask is not None:
+            self._go_back(self._ask())
+            self._ask = None
         waiting = self._outbox.after(self._sent, _SEND_BYTES)
         if not waiting:
             return 0
@@ -199,7 +212,7 @@ class Sender:
 
     def waits(self) -> bool:
         """Whether there is something that the hub has not taken in."""
-        return self._outbox.state.sequence > self._sent
+        return self._ask is not None or self._outbox.state.sequence > self._sent
 
     def _settle(self, ack: Ack, messages: dict[int, bytes]) -> int:
         if ack.sequence not in messages:
@@ -216,24 +229,20 @@ class Sender:
 
     def _hear(self, refusal: Refusal) -> None:
         """Go back to what the hub waits for, or stop."""
-        wanted = refusal.expected
-        if refusal.kind == ReplayError.__name__ and wanted is not None and wanted - 1 < self._sent:
-            held = self._outbox.after(wanted - 1, 1)
-            if held and held[0][0] == wanted:
-                self._outbox.note_loss(wanted, self._sent)
-                self._sent = wanted - 1
-                return
-        raise refusal_error(refusal)
+        known = refusal.kind == ReplayError.__name__ and refusal.expected is not None
+        if not (known and self._go_back(refusal.expected or 0)):
+            raise refusal_error(refusal)
 
-
-def refusal_error(refusal: Refusal) -> Error:
-    """The refusal as the error that it stands for."""
-    from cellwarden import errors  # noqa: PLC0415  by name, once, on a rare path
-
-    kind = getattr(errors, refusal.kind, TrustError)
-    if not (isinstance(kind, type) and issubclass(kind, Error)):
-        kind = TrustError
-    return kind(refusal.message, hint=refusal.hint)
+    def _go_back(self, wanted: int) -> bool:
+        """Begin again with a batch that the hub has acknowledged and lost, if it is kept."""
+        if not 1 <= wanted <= self._sent:
+            return False
+        held = self._outbox.after(wanted - 1, 1)
+        if not held or held[0][0] != wanted:
+            return False
+        self._outbox.note_loss(wanted, self._sent)
+        self._sent = wanted - 1
+        return True
 
 
 def keep_sending(

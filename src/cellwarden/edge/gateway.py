@@ -79,7 +79,7 @@ def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
     maker.start()
     try:
         keep_sending(
-            Sender(device, outbox, transport),
+            Sender(device, outbox, transport, transport.expected),
             finished.is_set,
             hinder,
             lambda: tell(state()),

@@ -5,12 +5,21 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import httpx
+import msgspec
 
-from cellwarden.errors import HTTP_STATUS, DecodeError, IdentityError, UnavailableError
+from cellwarden import errors
+from cellwarden.errors import (
+    HTTP_STATUS,
+    DecodeError,
+    Error,
+    IdentityError,
+    TrustError,
+    UnavailableError,
+)
 from cellwarden.trust.envelope import to_cbor
 from cellwarden.wire import Ack, Refusal, decode_reply
 
-__all__ = ["CallTransport", "HttpsTransport", "Transport"]
+__all__ = ["CallTransport", "HttpsTransport", "Transport", "refusal_error"]
 
 Reply = tuple[Ack | None, Refusal | None]
 _TOO_MANY: Final = 429
@@ -52,12 +61,30 @@ class HttpsTransport:
 
     def send(self, messages: Sequence[bytes]) -> Reply:
         """Post the messages, oldest first."""
+        answer = self._asked("POST", "/v1/batches", to_cbor(list(messages)))
+        return decode_reply(answer.content)
+
+    def expected(self) -> int:
+        """The sequence that the hub waits for.
+
+        Raises:
+            UnavailableError: no answer now.
+            TrustError: the other end is not our hub, or does not believe us.
+            DecodeError: it answers something else.
+        """
+        answer = self._asked("GET", "/v1/expected")
+        if answer.status_code != httpx.codes.OK:
+            refusal = decode_reply(answer.content)[1]
+            raise refusal_error(refusal) if refusal else _strange(answer)
         try:
-            answer = self._client.post(
-                "/v1/batches",
-                content=to_cbor(list(messages)),
-                headers={"Content-Type": "application/cbor"},
-            )
+            return msgspec.json.decode(answer.content, type=_Expected).sequence
+        except msgspec.MsgspecError as error:
+            raise _strange(answer) from error
+
+    def _asked(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+        headers = {} if content is None else {"Content-Type": "application/cbor"}
+        try:
+            answer = self._client.request(method, path, content=content, headers=headers)
         except httpx.HTTPError as error:
             raise _explain(error) from error
         if answer.status_code == _TOO_MANY or answer.status_code >= _SERVER_FAULT:
@@ -66,14 +93,30 @@ class HttpsTransport:
                 hint="It is tried again by itself; look at the hub's log if it lasts.",
             )
         if answer.status_code not in (200, *HTTP_STATUS.values()):
-            raise DecodeError(
-                f"the hub answers {answer.status_code}", hint="Check the hub's address and version."
-            )
-        return decode_reply(answer.content)
+            raise _strange(answer)
+        return answer
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+
+class _Expected(msgspec.Struct, frozen=True):
+    sequence: int
+
+
+def refusal_error(refusal: Refusal) -> Error:
+    """The refusal as the error that it stands for."""
+    kind = getattr(errors, refusal.kind, TrustError)
+    if not (isinstance(kind, type) and issubclass(kind, Error)):
+        kind = TrustError
+    return kind(refusal.message, hint=refusal.hint)
+
+
+def _strange(answer: httpx.Response) -> DecodeError:
+    return DecodeError(
+        f"the hub answers {answer.status_code}", hint="Check the hub's address and version."
+    )
 
 
 def _explain(error: httpx.HTTPError) -> Exception:

@@ -230,15 +230,13 @@ def device_routes(hub: Hub, gate: Gate) -> list[Route]:
             _log.warning("busy", reason=str(error))
             return _refuse(error, 429 if "behind" in str(error) else 503, {"Retry-After": "1"})
         except Error as error:
-            claimed = _shown_name(request) or "?"
-            who = claimed if claimed != "?" else _address(request)
-            return await asyncio.to_thread(_refuse_on_record, hub, error, claimed, who)
+            return await _refuse_sender(hub, request, error)
 
     async def expected(request: Request) -> Response:
         try:
             peer = gate.peer(request)
         except Error as error:
-            return _refuse(error, look_up(HTTP_STATUS, error), {})
+            return await _refuse_sender(hub, request, error)
         return JSONResponse({"sequence": hub.ingest.expected(peer.identity.name)})
 
     return [
@@ -270,6 +268,12 @@ async def _read_body(request: Request) -> bytes:
             )
         parts.append(part)
     return b"".join(parts)
+
+
+async def _refuse_sender(hub: Hub, request: Request, error: Error) -> Response:
+    claimed = _shown_name(request) or "?"
+    who = claimed if claimed != "?" else _address(request)
+    return await asyncio.to_thread(_refuse_on_record, hub, error, claimed, who)
 
 
 def _refuse_on_record(hub: Hub, error: Error, claimed: str, who: str) -> Response:
