@@ -23,7 +23,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from cellwarden.errors import DecodeError, SealError, UnavailableError
+from cellwarden.errors import DecodeError, SealError, UnavailableError, UsageError
 from cellwarden.trust.envelope import from_cbor, to_cbor
 
 __all__ = ["ChainState", "LastAck", "Outbox"]
@@ -70,7 +70,7 @@ class Outbox:
         """
         self._cipher = AESGCM(key)
         self._keep_bytes = keep_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._path = path
         if path.exists() and path.stat().st_size < _PAGE_BYTES:
             raise self._broken("is empty")
@@ -96,8 +96,8 @@ class Outbox:
                     self._db.execute(table)
                 self._write_state(ChainState())
                 self._put("ack", to_cbor(None))
-        state, ack = self._read_state(), self.last_ack()
-        with self._lock, _disk(self._path):
+        with self._moment():
+            state, ack = self._read_state(), self.last_ack()
             held = self._db.execute(
                 "SELECT count(*), min(sequence), max(sequence) FROM message"
             ).fetchone()
@@ -120,8 +120,20 @@ class Outbox:
         )
 
     def append(self, message: bytes, state: ChainState) -> None:
-        """Keep a message together with the state that follows from it."""
+        """Keep a message together with the state that follows from it.
+
+        Raises:
+            UnavailableError: the disk did not take it.
+            UsageError: another process has kept a message in its place.
+        """
         with self._transaction():
+            taken = self._db.execute(
+                "SELECT count(*) FROM message WHERE sequence >= ?", (state.sequence,)
+            ).fetchone()[0]
+            if taken:
+                raise UsageError(
+                    "another process runs this device", hint="Let one of the two run it."
+                )
             self._db.execute(
                 "INSERT INTO message VALUES (?, ?)",
                 (state.sequence, self._lock_up(f"m{state.sequence}", message)),
@@ -287,6 +299,17 @@ class Outbox:
             raise SealError(
                 f"{self._path} does not open", hint="Put back the key it was made with."
             ) from error
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """What is read belongs together, while the device's own process goes on writing."""
+        with self._lock, _disk(self._path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
