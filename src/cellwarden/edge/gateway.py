@@ -69,8 +69,9 @@ def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
             finished.set()
 
     def state(*, done: bool = False, trouble: str = "") -> State:
-        made = outbox.state.sequence
-        return State(device.name, made, made - outbox.waiting_count(), done, trouble)
+        ack = outbox.last_ack()  # before what is made: never more sent than made
+        sent = ack.sequence if ack else 0
+        return State(device.name, outbox.state.sequence, sent, done, trouble)
 
     def hinder(error: Error) -> None:
         tell(state(trouble=str(error)))
