@@ -212,7 +212,7 @@ class Sender:
 
     def waits(self) -> bool:
         """Whether there is something that the hub has not taken in."""
-        return self._ask is not None or self._outbox.state.sequence > self._sent
+        return self._outbox.state.sequence > self._sent
 
     def _settle(self, ack: Ack, messages: dict[int, bytes]) -> int:
         if ack.sequence not in messages:
@@ -264,6 +264,8 @@ def keep_sending(
         except Error as error:
             if look_up(EDGE_REACTION, error) != "retry":
                 raise
+            if done and not sender.waits():
+                return
             report(error)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECOND)

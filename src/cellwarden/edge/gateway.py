@@ -28,11 +28,15 @@ class State:
 def run_devices(folders: Sequence[Path], tell: Callable[[State], None]) -> dict[str, Error]:
     """Run the devices of these folders until each has sent all; gives who failed and why."""
     failures: dict[str, Error] = {}
+    faults: list[Exception] = []
 
     def run(folder: Path) -> None:
         try:
             _run_device(folder, tell)
-        except Error as error:
+        except Exception as error:  # noqa: BLE001  a thread's end must not pass for success
+            if not isinstance(error, Error):
+                faults.append(error)
+                error = Error(f"a fault in the program: {error!r}", hint="Report it.")
             failures[folder.name] = error
             tell(State(folder.name, 0, 0, done=True, trouble=str(error)))
 
@@ -41,13 +45,15 @@ def run_devices(folders: Sequence[Path], tell: Callable[[State], None]) -> dict[
         thread.start()
     for thread in threads:
         thread.join()
+    if faults:
+        raise faults[0]
     return failures
 
 
 def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
     device, outbox, transport = open_device(folder), open_outbox(folder), open_transport(folder)
     finished = threading.Event()
-    failures: list[Error] = []
+    failures: list[Exception] = []
 
     def make() -> None:
         try:
@@ -63,7 +69,7 @@ def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
             )
             while agent.step():
                 pass
-        except Error as error:
+        except Exception as error:  # noqa: BLE001  raised again where it is heard
             failures.append(error)
         finally:
             finished.set()
