@@ -24,7 +24,7 @@ from cellwarden.cli.home import Home
 from cellwarden.drills import Attempt, forge
 from cellwarden.edge.config import open_device, open_transport
 from cellwarden.edge.source import Source, read_source, write_source
-from cellwarden.errors import Error, UnavailableError, UsageError
+from cellwarden.errors import EXIT_CODE, Error, UnavailableError, UsageError
 
 __all__ = ["run_command"]
 
@@ -62,12 +62,14 @@ def run_command(home: Home, files: Sequence[Path], *, once: bool) -> None:
         _wait_until_up(client, hub, home)
         attempts = _forge(home, job)
         with _process(home, "edge", home.path / "edge.log", job.devices) as edge:
-            sent = _follow(edge, job, console, live=not files and not once)
+            sent, troubles = _follow(edge, job, console, live=not files and not once)
             verdicts = _verdicts(client, sent, console)
             _print_verdicts(console, verdicts)
             _print_forgeries(console, attempts)
             proved = _prove(home, client, verdicts, console)
             _say_where(console, client, password, home)
+            if troubles and (once or files):
+                raise _trouble(edge, troubles)
             if once or files:
                 _conclude(job, sent, verdicts, attempts, proved=proved)
             if not once:
@@ -216,9 +218,13 @@ def _forge(home: Home, job: _Job) -> list[Attempt]:
 
 def _follow(
     edge: "subprocess.Popen[str]", job: _Job, console: Console, *, live: bool
-) -> dict[str, int]:
-    """Show how far each device is, until all is sent (or, live, until all have caught up)."""
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Show how far each device is, until all is sent (or, live, until all have caught up).
+
+    Gives what each has sent, and what made a device end before its time.
+    """
     sent = dict.fromkeys(job.devices, 0)
+    troubles: dict[str, str] = {}
     done: set[str] = set()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=console) as bar:
@@ -231,22 +237,33 @@ def _follow(
             sent[name] = state["sent_count"]
             note = state["trouble"] or f"{sent[name]} of {made} batches stored and proved"
             bar.update(tasks[name], total=max(made, 1), completed=sent[name], note=note)
+            if state["done"] and state["trouble"]:
+                troubles[name] = state["trouble"]
             if state["done"] or (live and 0 < made == sent[name]):
                 done.add(name)
             if len(done) == len(job.devices):
                 break
-    return sent
+    return sent, troubles
+
+
+def _trouble(edge: "subprocess.Popen[str]", troubles: dict[str, str]) -> Error:
+    """What the edge process ended for, of the kind that its exit code tells."""
+    code = edge.wait()
+    kind = next((kind for kind, number in EXIT_CODE.items() if number == code), Error)
+    told = "; ".join(f"{name}: {trouble}" for name, trouble in troubles.items())
+    return kind(f"not all was sent: {told}", hint="Read edge.log in the installation's folder.")
 
 
 def _verdicts(client: HubClient, sent: dict[str, int], console: Console) -> list[dict[str, Any]]:
     """Each device's row, once the hub has judged all that was sent."""
     end = time.monotonic() + _ASSESS_SECOND
+    wanted = {name for name, count in sent.items() if count}
     with console.status("assessing"):
         while True:
             rows = {row["device"]: row for row in client.fleet()}
             judged = [row for name, row in rows.items() if _judged(row) >= sent.get(name, 0)]
-            if {row["device"] for row in judged} >= set(sent) or time.monotonic() > end:
-                return [rows[name] for name in sent if name in rows]
+            if {row["device"] for row in judged} >= wanted or time.monotonic() > end:
+                return [rows[name] for name in sent if name in wanted and name in rows]
             time.sleep(0.3)
 
 
