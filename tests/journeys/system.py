@@ -224,6 +224,12 @@ class System:
         rows = self.rows(f"SELECT {', '.join(REFUSAL)} FROM refusal ORDER BY unix_time_second")
         return [dict(zip(REFUSAL, row, strict=True)) for row in rows]
 
+    def listed(self) -> list[dict[str, Any]]:
+        """Who was refused and why, as the running hub shows it."""
+        with HubClient(self.home) as client:
+            rows: list[dict[str, Any]] = client.get("/api/trust").json()["refused"]
+            return rows
+
     def check_stored(self, *names: str) -> None:
         """The hub's rows of these devices are the frames of their packs: none lost, none twice."""
         with self.store() as store:
