@@ -5,9 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from jaxtyping import Float64
 
 from cellwarden.domain import Series
+
+# Figures are printed by benchmarks; a busy machine must not fail a law.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 NOMINAL_AH = 2.0
 OCV_LOW, OCV_HIGH = 3.0, 4.2
