@@ -5,7 +5,6 @@ import base64
 import json
 import os
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +37,7 @@ from cellwarden.hub.ingest import Ingest, Peer
 from cellwarden.hub.ledger import Ledger
 from cellwarden.hub.service import Hub
 from cellwarden.hub.store import FileStore, LakeStore, Store
+from cellwarden.hub.strangers import Strangers
 from cellwarden.trust.envelope import Opener, from_cbor
 from cellwarden.trust.identity import Identity, Roots, load_certificate, load_key, utc
 from cellwarden.trust.keys import FileKeyStore, KeyStore, write_durably
@@ -314,15 +314,11 @@ def run(folder: Path) -> None:
     threadpool_limits(1)
     hub = open_hub(folder)
     assessor: Assessor | None = None
+    strangers = Strangers(lambda why: _refuse_on_record(hub, IdentityError(why), "?", "?"))
     try:
         roots = hub.ingest.roots
-
-        def note(reason: str) -> None:
-            asking = (hub, IdentityError(reason), "?", "?")
-            threading.Thread(target=_refuse_on_record, args=asking, daemon=True).start()
-
         device_tls = server_context(
-            certificate, key, roots.authority, clients_must_prove=True, on_failure=note
+            certificate, key, roots.authority, clients_must_prove=True, on_failure=strangers.hear
         )
         page_tls = server_context(certificate, key, roots.authority, clients_must_prove=False)
         require_aes256(device_tls)
@@ -356,5 +352,6 @@ def run(folder: Path) -> None:
     finally:
         if assessor is not None:
             assessor.stop()
+        strangers.close()
         hub.close()
         (folder / "hub.pid").unlink(missing_ok=True)

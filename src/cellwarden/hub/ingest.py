@@ -48,7 +48,6 @@ Clock = Callable[[], float]
 _GROUP_BYTES: Final = 8 << 20
 _GROUP_COUNT: Final = 512
 _WAITING_BYTES: Final = 64 << 20
-_REFUSALS_KEPT: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
