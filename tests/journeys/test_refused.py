@@ -12,7 +12,7 @@ import pytest
 from cellwarden.drills import forge
 from cellwarden.edge.agent import Agent
 from cellwarden.edge.config import open_device, open_outbox, open_transport, read_address
-from cellwarden.errors import EXIT_CODE, TrustError
+from cellwarden.errors import EXIT_CODE, IdentityError, TrustError
 from cellwarden.physics.twin import Twin, TwinConfig
 from cellwarden.trust.envelope import to_cbor
 from cellwarden.trust.identity import Authority, load_certificate, load_key, new_key, utc
@@ -193,6 +193,19 @@ def test_a_certificate_of_another_authority_is_refused(town: System) -> None:
     foreign = Authority.create("Cellwarden authority", utc(time.time()), new_key())
     town.enrol_at("foreign", time.time(), days=29, authority=foreign)
     refused_as(town, "foreign", "refuses this device's certificate: unknown ca", "local issuer")
+
+
+def test_a_flood_of_strangers_leaves_a_bounded_record(town: System) -> None:
+    foreign = Authority.create("Nobody", utc(time.time()), new_key())
+    folder = town.enrol_at("flood", time.time(), days=29, authority=foreign)
+    before = len(town.listed())
+    with closing(open_transport(folder)) as transport:
+        for _ in range(200):
+            with pytest.raises(IdentityError):
+                transport.send([b"knock"])
+    town.enrol("unmoved", twin("unmoved", 10))
+    town.send_all("unmoved")
+    assert 0 < len(town.listed()) - before < 40
 
 
 def test_a_device_refuses_a_hub_that_its_authority_did_not_certify(
