@@ -170,6 +170,18 @@ def test_the_mirrored_signature_is_not_a_second_encoding() -> None:
             believe(to_cbor(cbor2.CBORTag(18, parts)), device_key())
 
 
+def test_a_signature_without_its_leading_zero_is_not_a_second_encoding() -> None:
+    for number in range(10_000):
+        parts = taken_apart(signed_by(device_key(), str(number).encode()))
+        signature = bytes(parts[3])  # type: ignore[call-overload]
+        if signature[32] == 0:
+            break
+    for other in (signature[:32] + signature[33:], signature + b"\x00", signature[:32], b""):
+        parts[3] = other
+        with pytest.raises(SealError):
+            believe(to_cbor(cbor2.CBORTag(18, parts)), device_key())
+
+
 def test_a_signature_holds_under_its_own_key_only() -> None:
     encoded = signed_by(device_key())
     for other in (new_key(), hub_key()):

@@ -280,6 +280,7 @@ def test_every_mutated_consistency_proof_is_refused(data: st.DataObject) -> None
         (new, new, old_root, root, []),
         (0, new, old_root, root, []),
         (0, new, EMPTY_ROOT, root, [root]),
+        (old, new, old_root, root, []),
     ]
     attempts += [(other, new, old_root, root, proof) for other in range(1, new) if other != old]
     for attempt in attempts:
@@ -304,6 +305,11 @@ def test_a_proof_that_cannot_be_is_not_made(old: int, new: int) -> None:
 def test_a_leaf_outside_the_tree_has_no_proof(index: int) -> None:
     with pytest.raises(LedgerError):
         inclusion_proof(index, 8, grown([leaf(0)] * 8)[1])
+
+
+def test_a_tree_without_its_right_edge_has_no_root() -> None:
+    with pytest.raises(LedgerError, match="no right edge"):
+        Tree(5).root()
 
 
 def test_a_tile_that_is_cut_short_gives_no_proof() -> None:

@@ -286,6 +286,11 @@ TAMPER: dict[str, tuple[str, tuple[str, int, int], str]] = {
         ("b", 1, 5),
         "never enrolled",
     ),
+    "two certificates swapped": (
+        "UPDATE leaf SET leaf_index = 1 - leaf_index WHERE leaf_index IN (0, 1)",
+        ("", 0, -1),
+        "do not give the root",
+    ),
     "the newest leaf gone": (
         "DELETE FROM leaf WHERE leaf_index = 10",
         ("", 0, 9),

@@ -189,6 +189,29 @@ def test_a_key_that_stands_twice_is_refused(receipt: str) -> None:
         check(lie)
 
 
+def test_a_number_that_is_none_is_refused_before_anything_is_compared(receipt: str) -> None:
+    with pytest.raises(DecodeError):
+        check(receipt.replace("0.913", "NaN"))
+
+
+def test_the_bits_that_nobody_reads_are_zero(receipt: str) -> None:
+    # The last letter of Base64 before `=` carries two or four bits more than there are.
+    told = json.loads(receipt)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    padded = [n for n, text in enumerate(told["batches"][0]["proof"]) if text.endswith("=")]
+    assert padded
+    for place in padded:
+        proof = told["batches"][0]["proof"]
+        original = proof[place]
+        stem = original.rstrip("=")
+        other = letters[letters.index(stem[-1]) + 1]
+        proof[place] = stem[:-1] + other + original[len(stem) :]
+        assert base64.b64decode(proof[place]) == base64.b64decode(original)
+        with pytest.raises(DecodeError):
+            check(json.dumps(told))
+        proof[place] = original
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200))
 def test_random_text_is_no_receipt(text: str | bytes) -> None:
     with pytest.raises(DecodeError):
@@ -257,6 +280,26 @@ def _over(sequences: list[int]) -> Callable[[Running, Maker], str]:
     return make
 
 
+def _over_a_gap_that_is_counted(hub: Running, maker: Maker) -> str:
+    """Batches 1, 2 and 4 told as the three up to the fourth."""
+    statement = statement_of(maker, 2, 4)
+    statement["inputs"] = [link(maker.sent[n - 1].manifest).hex() for n in (1, 2, 4)]
+    return receipt_over(hub, maker, statement, [1, 2, 4])
+
+
+def _over_two_histories(hub: Running, maker: Maker) -> str:
+    """Batch 1 of one history, batch 2 of another, both signed by the device."""
+    other = replace(maker, sequence=1, previous=bytes(31) + b"\x01", sent=maker.sent[:1])
+    other.next()
+    with hub.ledger.appending([Entry("batch", "a", other.sent[1].manifest)], NOW) as grown:
+        index = grown.first_index
+    parts = fleet()
+    entry = sign_verdict(statement_of(other, 1, 2), parts.hub.key, parts.hub.certificate)
+    certificates = [certificate_bytes(maker), parts.hub.certificate.public_bytes(Encoding.DER)]
+    batches = {1: other.sent[0].manifest, index: other.sent[1].manifest}
+    return log_verdict(hub, entry, batches, certificates)
+
+
 def _over_nothing(hub: Running, maker: Maker) -> str:
     statement = {**statement_of(maker, 1, 4), "inputs": []}
     return receipt_over(hub, maker, statement, [])
@@ -323,6 +366,8 @@ def _a_first_batch_with_a_past(hub: Running, maker: Maker) -> str:
         (_over([1, 2, 4]), LedgerError),
         (_over([2, 1]), LedgerError),
         (_over([1, 1]), LedgerError),
+        (_over_a_gap_that_is_counted, LedgerError),
+        (_over_two_histories, LedgerError),
         (_over_nothing, LedgerError),
         (_stating(first_sequence=2), LedgerError),
         (_stating(last_sequence=400), LedgerError),
