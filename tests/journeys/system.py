@@ -108,8 +108,9 @@ class System:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.home = home or Home(folder / "home")
+        self.password = ""
         if home is None:
-            self.home.init(device_port=free_port(), page_port=free_port())
+            self.password = self.home.init(device_port=free_port(), page_port=free_port()) or ""
         self.hub: subprocess.Popen[str] | None = None
         self.sources: dict[str, Source] = {}
         self._processes: list[subprocess.Popen[str]] = []

@@ -67,10 +67,12 @@ def test_a_hub_on_a_disk_that_cannot_be_written_does_not_start_and_loses_nothing
 
 
 def test_a_device_whose_disk_is_full_waits_and_goes_on_when_there_is_room(system: System) -> None:
-    flow = {"live": True, "period_second": 0.05, "start_unix_time_second": float(int(time.time()))}
-    system.enrol("full", twin("full", 300, **flow))
-    system.enrol("roomy", twin("roomy", 300, **flow))
+    system.enrol("full")
+    system.enrol("roomy")
     system.start_hub()
+    flow = {"live": True, "period_second": 0.05, "start_unix_time_second": float(int(time.time()))}
+    for name in ("full", "roomy"):
+        system.reads(name, twin(name, 400, **flow))
     with small_disk(system.home.device("full"), 16) as disk:
         edge = system.edge("full", "roomy", inside=disk.inside)
         wait_for(lambda: edge.last("full")["sent_count"] > 5, "the first batches")

@@ -90,8 +90,9 @@ def test_what_is_stored_is_what_was_read(ran: System) -> None:
 
 
 def _secrets(system: System) -> list[bytes]:
-    """Every key of the installation, and the keys' master keys."""
-    found = []
+    """The first administrator's password, every key, and the keys' master keys."""
+    found = [system.password.encode()]
+    assert len(found[0]) > 8
     for folder in system.home.path.rglob("keys"):
         keys = FileKeyStore(folder)
         found += [keys.get(path.stem) for path in folder.glob("*.wrapped")]
