@@ -4,7 +4,9 @@ Both speak the same SQL (`sql/`), only `ATTACH` differs. One process holds the s
 take cursors, writers take the one transaction at a time.
 """
 
+import hashlib
 import importlib.util
+import os
 import re
 import shutil
 import tempfile
@@ -82,12 +84,13 @@ class Store:
         self._readers = threading.Condition()
         self._reader_count = 0
         self._file: BinaryIO | None = None
-        self._pipes = Path(tempfile.mkdtemp(prefix="cellwarden-"))
+        self._pipes = Path(tempfile.mkdtemp(prefix=_mark(place)))
         try:
             self._connection = _connect(place, threads, self._pipes)
         except BaseException:
-            self._pipes.rmdir()
+            shutil.rmtree(self._pipes, ignore_errors=True)
             raise
+        self._clear()
         self._migrate()
 
     def close(self) -> None:
@@ -257,6 +260,13 @@ class Store:
                 self._connection = _connect(self.place, self._threads, self._pipes)
                 self._given_up = False
 
+    def _clear(self) -> None:
+        """Remove what a killed process has left; the lock on the file says that none is alive."""
+        if isinstance(self.place, FileStore):
+            for left in self._pipes.parent.glob(f"{_mark(self.place)}*"):
+                if left != self._pipes:
+                    shutil.rmtree(left, ignore_errors=True)
+
     def _migrate(self) -> None:
         """Bring the tables up to the newest version, each step in one transaction."""
         with self.transaction():
@@ -277,6 +287,13 @@ class Store:
                 with self.transaction():
                     self._run(script.read_text())
                     self.add("schema_version", version=version)
+
+
+def _mark(place: FileStore | LakeStore) -> str:
+    """How the folders of a store's pipes and spills begin."""
+    if isinstance(place, LakeStore):
+        return "cellwarden-lake-"
+    return f"cellwarden-{hashlib.sha256(os.fsencode(place.path.absolute())).hexdigest()[:16]}-"
 
 
 def _connect(place: FileStore | LakeStore, threads: int, pipes: Path) -> duckdb.DuckDBPyConnection:
