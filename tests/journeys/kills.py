@@ -57,6 +57,7 @@ class Blows:
             assert edge.wait(self._end - time.monotonic() + 120.0) == 0, edge.said()
         assert system.stop_hub() == 0
         system.check_stored("struck", "steady")
+        assert not system.spills(), "what killed hubs left behind is cleared away"
         report = system.verify()
         boots = system.rows("SELECT max(boot) FROM batch WHERE device = 'struck'")[0][0]
         return Outcome(

@@ -111,6 +111,8 @@ class System:
         self.password = ""
         if home is None:
             self.password = self.home.init(device_port=free_port(), page_port=free_port()) or ""
+        self._temporary = folder / "tmp"
+        self._temporary.mkdir(exist_ok=True)
         self.hub: subprocess.Popen[str] | None = None
         self.sources: dict[str, Source] = {}
         self._processes: list[subprocess.Popen[str]] = []
@@ -248,6 +250,10 @@ class System:
             env=_environment(more.get("env")),
         )
 
+    def spills(self) -> list[Path]:
+        """Folders for spills and pipes that a hub has made and not removed."""
+        return [path for path in self._temporary.iterdir() if path.is_dir()]
+
     def close(self) -> None:
         """End what still runs."""
         for process in self._processes:
@@ -272,7 +278,7 @@ class System:
                 stdout=subprocess.PIPE if line[0] == "edge" else errors,
                 stderr=errors,
                 text=True,
-                env=_environment(env),
+                env={**_environment(env), "TMPDIR": str(self._temporary)},
             )
         self._processes.append(process)
         return process
