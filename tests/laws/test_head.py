@@ -139,3 +139,30 @@ def test_a_ledger_key_whose_parts_contradict_is_refused(change: Callable[[str], 
     assert changed != mine().text()
     with pytest.raises(DataError):
         NoteKey.parse(changed)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["05", base64.b64encode(bytes(32)).decode()],
+        ["+5", base64.b64encode(bytes(32)).decode()],
+        ["-5", base64.b64encode(bytes(32)).decode()],
+        ["5_0", base64.b64encode(bytes(32)).decode()],
+        ["5", base64.b64encode(bytes(31)).decode()],
+        ["5", base64.b64encode(bytes(33)).decode()],
+    ],
+)
+def test_a_signature_does_not_make_another_spelling_of_a_head_a_head(lines: list[str]) -> None:
+    body = "\n".join(["log.example/1", *lines]) + "\n"
+    signature = mine().identifier() + key().sign(body.encode())
+    with pytest.raises(DataError):
+        Checkpoint.open(f"{body}\n— log.example/1 {base64.b64encode(signature).decode()}\n", mine())
+
+
+def test_the_bits_of_a_signature_line_that_nobody_reads_are_zero() -> None:
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    text = note()
+    place = text.rindex("=") - 1
+    changed = text[:place] + letters[letters.index(text[place]) + 1] + text[place + 1 :]
+    with pytest.raises(DataError):
+        Checkpoint.open(changed, mine())
