@@ -79,6 +79,17 @@ def _gap(hub: Running, maker: Maker) -> tuple[object, Refusal | None]:
     return hub.send(maker, maker.next())
 
 
+def _a_skipped_number(hub: Running, maker: Maker) -> tuple[object, Refusal | None]:
+    maker.sequence += 1
+    return hub.send(maker, maker.next())
+
+
+def _an_old_number_again(hub: Running, maker: Maker) -> tuple[object, Refusal | None]:
+    hub.send(maker, maker.next(), maker.next())
+    maker.sequence = 0
+    return hub.send(maker, maker.next(frames(seed=99)))
+
+
 def _second_history(hub: Running, maker: Maker) -> tuple[object, Refusal | None]:
     twin = replace(maker, sent=[])
     maker.next()
@@ -111,10 +122,12 @@ def _boot_before_the_last(hub: Running, maker: Maker) -> tuple[object, Refusal |
 
 def _in_anothers_name(hub: Running, maker: Maker) -> tuple[object, Refusal | None]:
     other = fleet().maker("b")
+    hub.send(maker, maker.next())
     return hub.ingest.submit([maker.next().encode()], other.peer).result(30)
 
 
 def _as_an_operator(hub: Running, maker: Maker) -> tuple[object, Refusal | None]:
+    hub.send(maker, maker.next())
     person = certify(fleet().authority, Identity("operator", maker.name, "administrator"))
     peer = Peer(Identity("operator", maker.name, "administrator"), person.certificate)
     return hub.ingest.submit([maker.next().encode()], peer).result(30)
@@ -174,6 +187,8 @@ def _nothing(hub: Running, maker: Maker) -> tuple[object, Refusal | None]:
 
 ATTACKS: tuple[tuple[Send, str], ...] = (
     (_gap, "ReplayError"),
+    (_a_skipped_number, "ReplayError"),
+    (_an_old_number_again, "ReplayError"),
     (_second_history, "ReplayError"),
     (_older_second_history, "ReplayError"),
     (_second_history_in_one_request, "ReplayError"),

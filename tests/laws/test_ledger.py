@@ -441,3 +441,14 @@ def test_a_ledger_is_not_taken_up_under_another_key(tmp_path: Path) -> None:
             Ledger(store, ed25519.Ed25519PrivateKey.generate(), ORIGIN)
         with pytest.raises(LedgerError):
             Ledger(store, fleet().ledger_secret, "another.example")
+
+
+def test_a_proof_over_a_tile_that_is_gone_is_not_made(tmp_path: Path) -> None:
+    with fleet().store(tmp_path) as store:
+        ledger = Ledger(store, fleet().ledger_secret, ORIGIN)
+        with ledger.appending(entries(0, 300), NOW):
+            pass
+        with store.transaction():
+            store.execute("DELETE FROM tile")
+        with pytest.raises(LedgerError, match="is missing"):
+            ledger.inclusion(3, ledger.head()[0])

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cellwarden.edge.outbox import ChainState, LastAck, Outbox
-from cellwarden.errors import SealError, UnavailableError
+from cellwarden.errors import SealError, UnavailableError, UsageError
 
 KEY = bytes(range(32))
 COUNT = 40
@@ -200,3 +200,26 @@ def test_what_is_missing_inside_is_noticed(tmp_path: Path, loss: str) -> None:
     finally:
         db.close()
     assert holds_or_says_so(path)
+
+
+def test_a_message_that_vanishes_beside_a_running_device_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    shutil.copy(filled(), path)
+    outbox = Outbox(path, KEY)
+    db = sqlite3.connect(path)
+    db.execute("DELETE FROM message WHERE sequence = 20")
+    db.commit()
+    db.close()
+    with pytest.raises(SealError):
+        outbox.after(10, 1 << 30)
+    outbox.close()
+
+
+def test_two_processes_of_one_device_do_not_make_two_histories(tmp_path: Path) -> None:
+    first, second = (Outbox(tmp_path / "outbox.sqlite", KEY) for _ in range(2))
+    first.append(message(1), state(1))
+    with pytest.raises(UsageError):
+        second.append(b"another", state(1))
+    assert first.after(0, 1 << 30) == [(1, message(1))]
+    first.close()
+    second.close()

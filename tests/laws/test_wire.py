@@ -1,7 +1,5 @@
 """What every message between edge and hub keeps: bits, one encoding, and no error of Python's."""
 
-import json
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -17,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cellwarden.domain import Finding, Frames, Severity
-from cellwarden.errors import DataError, DecodeError, SealError, TrustError
+from cellwarden.errors import DataError, DecodeError, SealError, TrustError, UsageError
 from cellwarden.hub.rows import Accepted, read_batches, write_batches
 from cellwarden.hub.store import Store
 from cellwarden.trust.envelope import Opener, from_cbor, open_signed, sign, to_cbor
@@ -228,6 +226,30 @@ def _columns_in_other_words() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize("shape", [[True], [1.0], [-1], [0], [2], [1 << 32], ["1"], [1, 1], [], 1])
+def test_a_shape_that_is_not_that_of_its_numbers_is_refused(shape: object) -> None:
+    items = cbor2.loads(encode_columns(frames(1)))
+    data = items["voltage_volt"].value[1]
+    changed = to_cbor({**items, "voltage_volt": cbor2.CBORTag(40, [shape, data])})
+    with pytest.raises(DecodeError):
+        decode_columns(changed)
+
+
+@pytest.mark.parametrize("shape", [[-1, -3], [3, 1], [1, True], [1, 2], [0, 3]])
+def test_a_grid_that_is_not_that_of_its_numbers_is_refused(shape: object) -> None:
+    items = cbor2.loads(encode_columns(frames(1)))
+    data = items["cell_voltage_volt"].value[1]
+    changed = to_cbor({**items, "cell_voltage_volt": cbor2.CBORTag(40, [shape, data])})
+    with pytest.raises(DataError):
+        decode_columns(changed)
+
+
+def test_a_batch_without_frames_is_not_made() -> None:
+    told = frames(1).rows(0, 0)
+    with pytest.raises(UsageError):
+        maker().manifest(told, maker().content(told))
+
+
 @pytest.mark.parametrize("name", list(_columns_in_other_words()))
 def test_columns_have_one_accepted_encoding(name: str) -> None:
     other = _columns_in_other_words()[name]
@@ -374,62 +396,6 @@ def test_a_manifest_of_another_kind_is_no_manifest() -> None:
     signed = sign(payload, maker().key, content_type="text/plain", thumbprint=bytes(32))
     with pytest.raises(DecodeError):
         Manifest.of(open_signed(signed))
-
-
-FINDING = ["bounds", 2, "voltage_volt", NOW, "too high", 0, {"limit": 4.2}]
-PACK = {"chemistry": "NMC", "nominal_capacity_ah": 2.5, "series_count": 4, "source": "label"}
-
-
-def _keepable(store: Store, notes: Notes) -> None:
-    """What a hub does with notes: rows of the store and JSON for the pages."""
-    told = frames(1)
-    content = Content(bytes(16), encode_columns(told), notes.encode())
-    manifest = make_manifest(told, content, device="d", boot=1, sequence=1, previous=FIRST_PREVIOUS)
-    with store.transaction():
-        write_batches(store, [Accepted(b"x", manifest, content, told, notes, NOW)], 0)
-    for row in store.rows("SELECT evidence FROM finding"):
-        json.loads(row[0], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-
-
-def test_whatever_notes_are_accepted_the_store_takes_them() -> None:
-    # A device that is believed must not be able to make the transaction of all others fail.
-    wild = SCALARS | st.sampled_from([1e400, -math.inf, math.nan, 2**63, -(2**63) - 1, 10**400])
-    with TemporaryDirectory() as folder, fleet().store(Path(folder)) as store:
-
-        @given(st.integers(0, 7), wild, st.sampled_from(list(PACK)), wild)
-        @settings(max_examples=100, deadline=None)
-        def law(place: int, value: object, name: str, other: object) -> None:
-            finding = [*FINDING]
-            if place < len(finding):
-                finding[place] = value
-            else:
-                finding[-1] = {"limit": value}
-            for told in ({"findings": [finding]}, {"pack": {**PACK, name: other}}):
-                try:
-                    notes = Notes.decode(to_cbor(told))
-                except DataError:
-                    continue
-                _keepable(store, notes)
-
-        law()
-
-
-@given(NONSENSE)
-def test_notes_have_one_accepted_encoding(told: object) -> None:
-    data = to_cbor(told)
-    try:
-        notes = Notes.decode(data)
-    except DataError:
-        return
-    assert notes.encode() == data
-
-
-def test_a_device_whose_evidence_is_missing_is_heard_all_the_same() -> None:
-    evidence = {"reading": math.nan, "limit": 4.2, "rate": math.inf}
-    finding = Finding("missing", Severity.WARNING, "voltage_volt", NOW, "none", evidence=evidence)
-    heard = Notes.decode(Notes(PackNote(None, math.nan, 1), (finding,)).encode())
-    assert heard.findings[0].evidence == {"limit": 4.2}
-    assert heard.pack == PackNote(None, None, 1)
 
 
 @given(NONSENSE, NONSENSE)
