@@ -8,6 +8,8 @@ from cellwarden.domain.finding import Finding, Severity
 from cellwarden.domain.frame import FRAME_COLUMNS, LIST_COLUMNS, Frame, Frames, Series
 from cellwarden.domain.pack import Pack, check_name
 from cellwarden.domain.plan import Plan
+from cellwarden.domain.remark import Remark
+from cellwarden.domain.table import TABLE_KINDS, Table
 from cellwarden.domain.units import QUANTITIES, Quantity, quantity
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "FRAME_COLUMNS",
     "LIST_COLUMNS",
     "QUANTITIES",
+    "TABLE_KINDS",
     "Cell",
     "CellLimits",
     "Charge",
@@ -32,8 +35,10 @@ __all__ = [
     "Pack",
     "Plan",
     "Quantity",
+    "Remark",
     "Series",
     "Severity",
+    "Table",
     "check_name",
     "chemistry_named",
     "quantity",
