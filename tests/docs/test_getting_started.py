@@ -78,6 +78,7 @@ def test_a_hub_and_a_device_by_hand(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "everything holds" in done.stdout
     assert (folder / "samples.parquet").stat().st_size > 0
+    assert (folder / "ledger" / "checkpoint").exists()
     assert (folder / "today.tar.keys").exists()
 
 

@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cellwarden.errors import LedgerError, RangeError
+from cellwarden.hub.audit import StoreView
 from cellwarden.hub.ledger import Entry, Ledger
 from cellwarden.hub.store import Store
 from cellwarden.hub.tiles import _number, write_tiles
@@ -37,8 +38,8 @@ def open_ledger(store: Store) -> Ledger:
     return Ledger(store, fleet().ledger_secret, ORIGIN)
 
 
-def project(store: Store, ledger: Ledger, folder: Path) -> int:
-    return write_tiles(store, ledger.head(), fleet().note_key, folder)
+def project(store: Store, folder: Path, key: NoteKey | None = None) -> int:
+    return write_tiles(StoreView(store), key or fleet().note_key, folder)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -113,7 +114,7 @@ def test_a_ledger_of_any_size_is_read_from_its_files(tmp_path: Path, size: int) 
     with fleet().store(tmp_path) as store:
         ledger = open_ledger(store)
         grow(ledger, size)
-        assert project(store, ledger, folder) == len(_files_of(size))
+        assert project(store, folder) == len(_files_of(size))
     assert set(files(folder)) == _files_of(size)
     check(folder, size)
 
@@ -124,7 +125,7 @@ def test_the_third_level_of_tiles_begins_in_its_time(tmp_path: Path) -> None:
         ledger = open_ledger(store)
         for size in (65_535, 65_536, 65_537):
             grow(ledger, size)
-            project(store, ledger, folder)
+            project(store, folder)
             assert set(files(folder)) == _files_of(size)
     check(folder, 65_537)
 
@@ -137,7 +138,7 @@ def test_a_folder_is_brought_up_to_date_without_touching_what_is_full(tmp_path: 
         for size, written in ((300, 6), (300, 4), (301, 4), (520, 6), (768, 4)):
             if size > ledger.tree.size:
                 grow(ledger, size)
-            assert project(store, ledger, folder) == written, size
+            assert project(store, folder) == written, size
             check(folder, size)
             now = {name: (folder / name).stat().st_ino for name in files(folder)}
             for name, inode in before.items():
@@ -157,7 +158,7 @@ def test_a_reader_of_an_older_head_still_finds_its_partial_tile(tmp_path: Path) 
         ledger = open_ledger(store)
         for size in (10, 20):
             grow(ledger, size)
-            project(store, ledger, folder)
+            project(store, folder)
     told = files(folder)
     assert told["tile/0/000.p/20"].startswith(told["tile/0/000.p/10"])
     assert told["tile/entries/000.p/20"].startswith(told["tile/entries/000.p/10"])
@@ -168,10 +169,10 @@ def test_a_folder_that_was_deleted_comes_back_the_same(tmp_path: Path) -> None:
     with fleet().store(tmp_path) as store:
         ledger = open_ledger(store)
         grow(ledger, 600)
-        project(store, ledger, folder)
+        project(store, folder)
         told = files(folder)
         shutil.rmtree(folder)
-        project(store, open_ledger(store), folder)
+        project(store, folder)
     assert files(folder) == told
 
 
@@ -182,18 +183,23 @@ def another_ledger(folder: Path, target: Path, size: int) -> None:
         ledger = open_ledger(store)
         with ledger.appending([Entry("batch", "d", b"other %d" % n) for n in range(size)], NOW):
             pass
-        project(store, ledger, target)
+        project(store, target)
 
 
-@pytest.mark.parametrize("size", [100, 400, 700])
-def test_a_folder_of_another_history_is_written_anew(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("size", [100, 256, 400, 512, 600, 700])
+def test_a_folder_that_proves_another_history_is_left_as_it_is(tmp_path: Path, size: int) -> None:
     folder = tmp_path / "tiles"
     another_ledger(tmp_path / "other", folder, size)
+    told = files(folder)
     with fleet().store(tmp_path) as store:
-        ledger = open_ledger(store)
-        grow(ledger, 600)
-        project(store, ledger, folder)
-    check(folder, 600)
+        grow(open_ledger(store), 600)
+        with pytest.raises(LedgerError, match=f"{size} entries .* not part of this ledger"):
+            project(store, folder)
+        assert files(folder) == told
+        (folder / "tile/0").rename(folder / "mislaid")  # nothing to take up from
+        with pytest.raises(LedgerError):
+            project(store, folder)
+    assert files(folder)["checkpoint"] == told["checkpoint"]
 
 
 @pytest.mark.parametrize("text", [b"", b"nonsense", b"\xff\xfe", None])
@@ -207,43 +213,72 @@ def test_a_folder_whose_head_is_spoilt_is_written_anew(tmp_path: Path, text: byt
     with fleet().store(tmp_path) as store:
         ledger = open_ledger(store)
         grow(ledger, 600)
-        project(store, ledger, folder)
+        project(store, folder)
     check(folder, 600)
 
 
-def test_a_head_under_another_key_is_not_built_upon(tmp_path: Path) -> None:
+def test_a_tile_that_was_spoilt_is_not_built_upon(tmp_path: Path) -> None:
     folder = tmp_path / "tiles"
     with fleet().store(tmp_path) as store:
         ledger = open_ledger(store)
         grow(ledger, 300)
-        project(store, ledger, folder)
-        spoilt = folder / "tile/0/000"
-        spoilt.write_bytes(bytes(8192))
-        other = NoteKey.of(ORIGIN, ed25519.Ed25519PrivateKey.generate())
-        write_tiles(store, ledger.head(), other, folder)
-        assert spoilt.read_bytes() != bytes(8192)
+        project(store, folder)
+        (folder / "tile/0/000").write_bytes(bytes(8192))
+        grow(ledger, 301)
+        project(store, folder)
+    check(folder, 301)
+
+
+def test_a_full_tile_written_before_a_power_loss_serves_the_older_head(tmp_path: Path) -> None:
+    folder = tmp_path / "tiles"
+    with fleet().store(tmp_path) as store:
+        ledger = open_ledger(store)
+        grow(ledger, 250)
+        project(store, folder)
+        old = (folder / "checkpoint").read_bytes()
+        grow(ledger, 300)
+        project(store, folder)
+        (folder / "checkpoint").write_bytes(old)
+        project(store, folder)
     check(folder, 300)
 
 
+def test_a_head_or_a_folder_under_another_key_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "tiles"
+    other = NoteKey.of(ORIGIN, ed25519.Ed25519PrivateKey.generate())
+    with fleet().store(tmp_path) as store:
+        grow(open_ledger(store), 3)
+        with pytest.raises(LedgerError):
+            project(store, folder, other)
+        assert not folder.exists()
+        project(store, folder)
+        note = (folder / "checkpoint").read_text()
+        (folder / "checkpoint").write_text(note[:-5] + "AAA=\n")
+        with pytest.raises(LedgerError, match="holds another ledger"):
+            project(store, folder)
+
+
 FAULTS = {
-    "a tile is missing": ("DELETE FROM tile WHERE index = 1", LedgerError),
-    "a leaf is missing": ("DELETE FROM leaf WHERE leaf_index = 300", LedgerError),
+    "a leaf is missing": "DELETE FROM leaf WHERE leaf_index = 300",
+    "a leaf was changed": "UPDATE leaf SET entry = 'x'::BLOB WHERE leaf_index = 300",
+    "a leaf that the folder has was changed": (
+        "UPDATE leaf SET entry = 'x'::BLOB WHERE leaf_index = 199"
+    ),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_cannot_be_written_leaves_the_old_head_standing(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "tiles"
-    statement, kind = FAULTS[name]
     with fleet().store(tmp_path) as store:
         ledger = open_ledger(store)
         grow(ledger, 200)
-        project(store, ledger, folder)
+        project(store, folder)
         grow(ledger, 600)
         with store.transaction():
-            store.execute(statement)
-        with pytest.raises(kind):
-            project(store, ledger, folder)
+            store.execute(FAULTS[name])
+        with pytest.raises(LedgerError):
+            project(store, folder)
     head = Checkpoint.open((folder / "checkpoint").read_text(), fleet().note_key)
     assert head.size == 200
 
@@ -256,18 +291,26 @@ def test_an_entry_that_the_format_cannot_say_is_named(tmp_path: Path) -> None:
             with ledger.appending([Entry("verdict", "d", bytes(length))], NOW):
                 pass
             if length == 65_535:
-                project(store, ledger, folder)
+                project(store, folder)
         with pytest.raises(RangeError, match="entry 1 has 65536 bytes"):
-            project(store, ledger, folder)
+            project(store, folder)
     assert Checkpoint.open((folder / "checkpoint").read_text(), fleet().note_key).size == 1
 
 
 def test_an_empty_ledger_is_a_head_alone(tmp_path: Path) -> None:
     folder = tmp_path / "tiles"
+
+    class Empty:
+        def head(self) -> str:
+            return note
+
+        def entries(self, start: int, stop: int) -> list[bytes]:
+            raise AssertionError((start, stop))
+
     with fleet().store(tmp_path) as store:
-        ledger = open_ledger(store)
-        assert ledger.head()[0] == Tree()
-        assert project(store, ledger, folder) == 1
+        tree, note = open_ledger(store).head()
+        assert tree == Tree()
+    assert write_tiles(Empty(), fleet().note_key, folder) == 1
     assert set(files(folder)) == {"checkpoint"}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cellwarden.hub.audit import StoreView
 from cellwarden.hub.tiles import write_tiles
 from trust.making import Running, fleet, frames
 
@@ -59,7 +60,7 @@ def fill(hub: Running, count: int) -> None:
 
 
 def project(hub: Running, folder: Path) -> Path:
-    write_tiles(hub.store, hub.ledger.head(), fleet().note_key, folder)
+    write_tiles(StoreView(hub.store), fleet().note_key, folder)
     return folder
 
 

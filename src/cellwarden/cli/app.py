@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cellwarden.errors import EXIT_CODE, Error, look_up
+from cellwarden.errors import EXIT_CODE, Error, UsageError, look_up
 
 __all__ = ["app", "main"]
 
@@ -160,16 +160,26 @@ def read(
 
 @app.command()
 def export(
-    table: str,
-    target: Annotated[Path, typer.Argument(help="FILE.parquet, FILE.csv or FILE.bdf.csv")],
+    what: Annotated[str, typer.Argument(help="A table of the store, or `tiles`: the ledger.")],
+    target: Annotated[
+        Path, typer.Argument(help="FILE.parquet, FILE.csv or FILE.bdf.csv; for tiles a folder.")
+    ],
     home: HomeOption = None,
     device: Annotated[str | None, typer.Option(help="Rows of one device only.")] = None,
+    trust: Annotated[
+        Path | None, typer.Option(help="For tiles: your copy of trust.toml. [default: the home's]")
+    ] = None,
 ) -> None:
-    """Write a table of the store to a file, through the running hub or from its files."""
-    from cellwarden.cli.export import export_command
+    """Write a table to a file, or the ledger as C2SP tiles; the hub may run or be down."""
+    from cellwarden.cli.export import export_command, export_tiles
     from cellwarden.cli.home import Home
 
-    export_command(Home.find(home), table, target, device)
+    if what != "tiles":
+        export_command(Home.find(home), what, target, device)
+        return
+    if device is not None:
+        raise UsageError("the ledger is not kept by device", hint="Leave --device out.")
+    export_tiles(Home.find(home), target, trust)
 
 
 @app.command()

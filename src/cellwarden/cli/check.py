@@ -23,7 +23,7 @@ from cellwarden.wire import Manifest, open_manifest
 from cellwarden.wire.audit import Acknowledged, Report, View, audit
 from cellwarden.wire.verdict import Checked, check_receipt
 
-__all__ = ["audit_home", "print_report", "verify_command", "verify_receipt"]
+__all__ = ["audit_home", "ledger_view", "print_report", "verify_command", "verify_receipt"]
 
 
 def verify_command(home: Home, receipt: Path | None, trust: Path | None) -> None:
@@ -60,7 +60,7 @@ def audit_home(home: Home, trust: TrustRoots, *, show_progress: bool) -> tuple[R
     roots = Roots(load_certificate(trust.authority.encode()))
     key = NoteKey.parse(trust.ledger_key)
     acknowledged = list(_acknowledged(home))
-    with _view(home) as (view, where), _bar(show_progress) as bar:
+    with ledger_view(home) as (view, where), _bar(show_progress) as bar:
         task = bar.add_task("checking", total=None)
         report = audit(
             view,
@@ -81,7 +81,7 @@ def _bar(show: bool) -> Iterator[Progress]:  # noqa: FBT001  one private caller
 
 
 @contextmanager
-def _view(home: Home) -> Iterator[tuple[View, str]]:
+def ledger_view(home: Home) -> Iterator[tuple[View, str]]:
     """The running hub, or its files when it is down."""
     live = _live(home)
     if live is not None:

@@ -1,17 +1,20 @@
-"""`export`: a table of the store as a file."""
+"""`export`: a table of the store as a file, or the ledger as tiles."""
 
 from pathlib import Path
 
 import typer
 
+from cellwarden.cli.check import ledger_view
 from cellwarden.cli.client import HubClient
 from cellwarden.cli.home import Home
 from cellwarden.errors import UsageError
 from cellwarden.hub.export import export_table, form_of
 from cellwarden.hub.store import FileStore, Store
+from cellwarden.hub.tiles import write_tiles
 from cellwarden.trust.keys import FileKeyStore, write_durably
+from cellwarden.trust.ledger import NoteKey
 
-__all__ = ["export_command"]
+__all__ = ["export_command", "export_tiles"]
 
 
 def export_command(home: Home, table: str, target: Path, device: str | None) -> None:
@@ -38,3 +41,15 @@ def export_command(home: Home, table: str, target: Path, device: str | None) -> 
     finally:
         store.close()
     typer.echo(f"{target}: {count:,} bytes, from the hub's files")
+
+
+def export_tiles(home: Home, folder: Path, trust: Path | None) -> None:
+    """Bring a folder of tiles up to the ledger's newest head.
+
+    Raises:
+        LedgerError: the entries do not give the signed head, or the folder proves another history.
+    """
+    key = NoteKey.parse(home.trust_roots(trust).ledger_key)
+    with ledger_view(home) as (view, where):
+        count = write_tiles(view, key, folder)
+    typer.echo(f"{folder}: {count:,} files written, from {where}")
