@@ -259,6 +259,48 @@ def test_a_changed_password_ends_the_other_sessions_and_the_old_one_is_worth_not
     assert ("operator", "change password", "", "done") in own.audit()
 
 
+def test_an_administrator_gives_a_new_password_and_the_old_one_and_its_sessions_are_over(
+    own: Site,
+) -> None:
+    chief, here = own.sign_in("administrator"), own.sign_in("operator")
+    for _ in range(10):
+        own.client().post("/api/session", json={"user": "operator", "password": "wrong"})
+    told = chief.post("/api/accounts/operator/password")
+    assert told.status_code == 200
+    assert set(told.json()) == {"user", "role", "password"}
+    assert told.json()["role"] == "operator"
+    new = told.json()["password"]
+    assert re.fullmatch(r"[\w-]{24}", new)
+    assert here.get("/api/session").status_code == 401
+    told = {"user": "operator", "password": PASSWORD}
+    assert own.client().post("/api/session", json=told).status_code == 401
+    own.sign_in("operator", new)
+    assert chief.get("/api/session").status_code == 200
+    assert ("administrator", "reset password", "operator", "done") in own.audit()
+    assert new not in repr(own.hub.store.rows("SELECT * FROM audit"))
+
+
+def test_a_stolen_session_does_not_give_a_new_password_for_itself(own: Site) -> None:
+    chief = own.sign_in("administrator")
+    told = chief.post("/api/accounts/administrator/password")
+    assert told.status_code == 400
+    assert "with the old one" in told.json()["message"]
+    own.sign_in("administrator", PASSWORD)
+    assert chief.post("/api/accounts/nobody/password").status_code == 404
+
+
+def test_whoever_signs_in_with_the_old_password_while_it_is_changed_stays_out(own: Site) -> None:
+    chief, many = own.sign_in("administrator"), [own.client() for _ in range(6)]
+    told = {"user": "viewer", "password": PASSWORD}
+    with ThreadPoolExecutor(7) as pool:
+        tries = [pool.submit(client.post, "/api/session", json=told) for client in many]
+        reset = pool.submit(chief.post, "/api/accounts/viewer/password")
+        statuses = {answer.result().status_code for answer in tries}
+        assert reset.result().status_code == 200
+    assert statuses <= {200, 401}
+    assert {client.get("/api/session").status_code for client in many} == {401}
+
+
 @pytest.mark.parametrize("new", ["short", "x" * 1025, PASSWORD, "my name is Viewer 1"])
 def test_a_poor_new_password_is_refused(new: str) -> None:
     with pytest.raises(UsageError):

@@ -11,6 +11,19 @@ export interface Account {
   csrf: string;
 }
 
+/** An account as the list of accounts has it. */
+export interface Person {
+  user: string;
+  role: Role;
+  created_unix_time_second: number;
+}
+
+export interface ShownAccount {
+  user: string;
+  role: Role;
+  password: string;
+}
+
 export type Severity = 'INFO' | 'WARNING' | 'ALARM';
 
 export interface Finding {

@@ -1,7 +1,9 @@
 /** Which page an address names. The address is the state: it can be kept, sent and gone back to. */
 
+const PAGES = { '/': 'fleet', '/trust': 'trust', '/account': 'account' } as const;
+
 export type Place =
-  { page: 'fleet' } | { page: 'battery'; device: string } | { page: 'trust' } | { page: 'missing' };
+  { page: 'battery'; device: string } | { page: (typeof PAGES)[keyof typeof PAGES] | 'missing' };
 
 export function placeOf(path: string): Place {
   const battery = /^\/battery\/([^/]+)$/.exec(path);
@@ -12,8 +14,7 @@ export function placeOf(path: string): Place {
       return { page: 'missing' };
     }
   }
-  if (path === '/') return { page: 'fleet' };
-  return path === '/trust' ? { page: 'trust' } : { page: 'missing' };
+  return { page: path in PAGES ? PAGES[path as keyof typeof PAGES] : 'missing' };
 }
 
 export const addressOf = (device: string): string => `/battery/${encodeURIComponent(device)}`;

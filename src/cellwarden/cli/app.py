@@ -82,6 +82,18 @@ def revoke(name: str, home: HomeOption = None) -> None:
 
 
 @app.command()
+def password(
+    user: Annotated[str, typer.Argument(help="Whose account.")] = "admin",
+    home: HomeOption = None,
+) -> None:
+    """Give an account a new password, on the hub's own machine; shown once."""
+    from cellwarden.cli.home import Home
+    from cellwarden.cli.password import password_command
+
+    password_command(Home.find(home), user)
+
+
+@app.command()
 def hub(home: HomeOption = None) -> None:
     """Serve the hub until stopped."""
     _with_aes256_only()

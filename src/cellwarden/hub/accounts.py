@@ -8,6 +8,7 @@ Rules
 """
 
 import secrets
+import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from cellwarden.errors import UnavailableError, UsageError
 from cellwarden.hub.roles import Role
 from cellwarden.hub.service import Hub
 from cellwarden.hub.store import Store
+from cellwarden.hub.trail import Trail
 
 __all__ = [
     "Account",
@@ -32,6 +34,7 @@ __all__ = [
     "check_new_password",
     "create_first_administrator",
     "new_password",
+    "renew_password",
 ]
 
 _PASSWORD_BYTES: Final = 18  # 144 bits
@@ -162,11 +165,18 @@ class Accounts:
                 store.execute("DELETE FROM account WHERE name = ?", [name])
 
     def change(self, name: str, password_hash: str) -> None:
-        """Another password."""
-        with self._store.transaction() as store:
-            store.execute(
-                "UPDATE account SET password_hash = ? WHERE name = ?", [password_hash, name]
-            )
+        """Another password.
+
+        Raises:
+            UsageError: there is no such account.
+        """
+        with self._store.alone():
+            if self.find(name) is None:
+                raise UsageError("there is no such account", hint="Look at the list of accounts.")
+            with self._store.transaction() as store:
+                store.execute(
+                    "UPDATE account SET password_hash = ? WHERE name = ?", [password_hash, name]
+                )
 
 
 def check_new_password(user: str, old: str, new: str) -> None:
@@ -193,4 +203,16 @@ def create_first_administrator(hub: Hub) -> str | None:
         return None
     password = new_password()
     accounts.add("admin", Role.ADMINISTRATOR, Passwords().hash_now(password))
+    return password
+
+
+def renew_password(store: Store, name: str, actor: str) -> str:
+    """Give an account of a hub that is down a new password, to be shown once; put on record.
+
+    Raises:
+        UsageError: there is no such account.
+    """
+    password = new_password()
+    Accounts(store, time.time).change(name, Passwords().hash_now(password))
+    Trail(store, time.time).note(actor, "reset password", name)
     return password

@@ -92,7 +92,7 @@ class NewAccount(_Body):
 
 
 class ShownAccount(_Body):
-    """A new account with its password, which is shown this once."""
+    """An account with its new password, which is shown this once."""
 
     user: str
     role: Role

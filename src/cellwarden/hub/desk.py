@@ -67,9 +67,7 @@ class Desk:
             # Somebody may have typed a password into the field of the name.
             who = found[0].name if found else "unknown account"
             await self._note(who, "sign in", address, "refused")
-            raise Declined(
-                401, IdentityError("name or password is wrong", hint="Check both, then try again.")
-            )
+            raise _wrong()
         account = found[0]
         self._by_account.forgive(told.user.lower())
         await self._note(account.name, "sign in", address)
@@ -77,6 +75,10 @@ class Desk:
         if before is not None:
             self._sessions.close(before)
         token, session = self._sessions.open(account.name, account.role)
+        if await anyio.to_thread.run_sync(self._accounts.find, account.name) != found:
+            # The password was changed, or the account went, while the old one was being checked.
+            self._sessions.close(session)
+            raise _wrong()
         return token, SessionBody(user=account.name, role=account.role, csrf=session.csrf)
 
     async def _throttle(self, user: str, address: str) -> None:
@@ -135,6 +137,29 @@ class Desk:
         await self._note(principal.actor, "add account", f"{told.user} as {told.role}")
         return ShownAccount(user=told.user, role=told.role, password=password.get_secret_value())
 
+    async def reset_password(self, principal: Principal, name: str) -> ShownAccount:
+        """A new random password for somebody else; whoever is signed in with the old one is out.
+
+        Raises:
+            Declined: there is no such account (404).
+            UsageError: it is one's own: a stolen session must not be worth a password.
+        """
+        if principal.session is not None and principal.name == name:
+            raise UsageError(
+                "one's own password is changed with the old one",
+                hint="Use the page of your account; another administrator can give a new one.",
+            )
+        found = await anyio.to_thread.run_sync(self._accounts.find, name)
+        if found is None:
+            raise Declined(404, UsageError("there is no such account", hint="Look at the list."))
+        password = new_password()
+        hashed = await self._passwords.hash(password)
+        await anyio.to_thread.run_sync(self._accounts.change, name, hashed)
+        self._sessions.close_user(name)
+        self._by_account.forgive(name.lower())
+        await self._note(principal.actor, "reset password", name)
+        return ShownAccount(user=name, role=found[0].role, password=password)
+
     def remove_account(self, principal: Principal, name: str) -> None:
         """An account and its sessions go."""
         if name not in {account.name for account in self._accounts.all()}:
@@ -156,6 +181,12 @@ class Desk:
         self, actor: str, action: str, subject: str = "", outcome: str = "done"
     ) -> None:
         await anyio.to_thread.run_sync(self._trail.note, actor, action, subject, outcome)
+
+
+def _wrong() -> Declined:
+    return Declined(
+        401, IdentityError("name or password is wrong", hint="Check both, then try again.")
+    )
 
 
 def add_desk(app: FastAPI, desk: Desk) -> None:
@@ -217,6 +248,11 @@ def _add_accounts(app: FastAPI, desk: Desk) -> None:
     async def add_account(request: Request, told: NewAccount) -> ShownAccount:
         """A new account; its password is shown this once."""
         return await desk.add_account(_who(request), told)
+
+    @app.post("/api/accounts/{user}/password")
+    async def reset_password(request: Request, user: Name) -> ShownAccount:
+        """A new password for an account, shown this once; its sessions end."""
+        return await desk.reset_password(_who(request), user)
 
     @app.delete("/api/accounts/{user}", status_code=204)
     def remove_account(request: Request, user: Name) -> None:

@@ -59,6 +59,7 @@ RIGHTS: Final[Mapping[tuple[str, str], frozenset[Role] | None]] = MappingProxyTy
         ("GET", "/api/export/{table}"): _ANALYST,
         ("GET", "/api/accounts"): _ADMINISTRATOR,
         ("POST", "/api/accounts"): _ADMINISTRATOR,
+        ("POST", "/api/accounts/{user}/password"): _ADMINISTRATOR,
         ("DELETE", "/api/accounts/{user}"): _ADMINISTRATOR,
         ("POST", "/api/devices/{device}/revoke"): _ADMINISTRATOR,
     }
