@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.domain import Severity
-from cellwarden.errors import UnavailableError
+from cellwarden.errors import LedgerError
 from cellwarden.hub.app import open_hub
 from cellwarden.hub.audit import StoreView
 from cellwarden.hub.config import HubConfig
@@ -22,8 +22,7 @@ from cellwarden.hub.setup import create_hub
 from cellwarden.hub.store import LakeStore, Store
 from cellwarden.hub.views import Views
 from cellwarden.trust.envelope import Opener
-from cellwarden.trust.identity import Authority, new_key, utc
-from cellwarden.trust.keys import write_durably
+from cellwarden.trust.keys import MemoryKeyStore, write_durably
 from cellwarden.wire.audit import audit
 from hub.fleet import NOW, finding, installation, pack_notes, sound_frames
 from trust.making import ORIGIN, Maker
@@ -133,20 +132,44 @@ def test_a_hub_takes_the_lake_up_where_another_left_it(
         store.close()
 
 
-def test_a_second_hub_does_not_write_the_same_ledger(lake: LakeStore, tmp_path: Path) -> None:
+def hub_folder(folder: Path, lake: LakeStore, secrets: dict[str, bytes]) -> Path:
+    """A hub's folder beside a lake, with these keys."""
     described = {"store": "lake", "lake_catalog": lake.catalog, "lake_data_path": lake.data_path}
-    config = HubConfig("test.example/lake", **described)
-    create_hub(tmp_path / "hub", config)
-    key = new_key()
-    authority = Authority.create("Test authority", utc(NOW), key)
-    write_durably(tmp_path / "hub" / "ca.crt", authority.certificate.public_bytes(Encoding.PEM))
+    keys = MemoryKeyStore()
+    for name, secret in secrets.items():
+        keys.put(name, secret)
+    create_hub(folder, HubConfig(ORIGIN, **described), keys)
+    root = installation().authority.certificate.public_bytes(Encoding.PEM)
+    write_durably(folder / "ca.crt", root)
+    return folder
+
+
+def test_a_hub_beside_the_writer_serves_the_same_head_and_values(
+    hub: tuple[Hub, Maker], lake: LakeStore, tmp_path: Path
+) -> None:
+    running, maker = hub
+    place = installation()
+    shared = {"ledger": place.ledger_secret.private_bytes_raw(), "seal": place.seal_secret}
     other = CatalogLock(lake.catalog)
     assert other.try_take()
+    second = open_hub(hub_folder(tmp_path / "hub", lake, shared))
     try:
-        with pytest.raises(UnavailableError, match="another hub writes this lake's ledger"):
-            open_hub(tmp_path / "hub")
+        assert second.ledger.head() == running.ledger.head()
+        assert second.ingest.latest == running.ingest.latest
+        assert second.ingest.accepted_count == running.ingest.accepted_count == 3
+        assert second.ingest.expected(maker.name) == 4
     finally:
+        second.close()
         other.release()
+
+
+def test_a_hub_with_another_ledger_key_does_not_serve_this_lake(
+    hub: tuple[Hub, Maker], lake: LakeStore, tmp_path: Path
+) -> None:
+    assert hub[0].ledger.head()[0].size
+    strange = {"ledger": bytes(range(32)), "seal": installation().seal_secret}
+    with pytest.raises(LedgerError, match="not signed"):
+        open_hub(hub_folder(tmp_path / "hub", lake, strange))
 
 
 def test_small_insertions_do_not_lie_in_the_catalog_in_the_clear(

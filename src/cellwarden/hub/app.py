@@ -2,10 +2,10 @@
 
 import asyncio
 import base64
-import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,16 +31,18 @@ from cellwarden.hub.api import build_api
 from cellwarden.hub.assess import Assessor
 from cellwarden.hub.audit import StoreView, audit_routes
 from cellwarden.hub.backup import snapshot_route
-from cellwarden.hub.config import HubConfig, load_config
+from cellwarden.hub.config import load_config
 from cellwarden.hub.http import Listener, serve
 from cellwarden.hub.ingest import Ingest, Peer
 from cellwarden.hub.ledger import Ledger
+from cellwarden.hub.place import open_store
+from cellwarden.hub.revocations import Revocations, read_roots, revoke
 from cellwarden.hub.service import Hub
-from cellwarden.hub.store import FileStore, LakeStore, Store
+from cellwarden.hub.store import Store
 from cellwarden.hub.strangers import Strangers
-from cellwarden.trust.envelope import Opener, from_cbor
-from cellwarden.trust.identity import Identity, Roots, load_certificate, load_key, utc
-from cellwarden.trust.keys import FileKeyStore, KeyStore, write_durably
+from cellwarden.trust.envelope import Opener, SigningKey, from_cbor
+from cellwarden.trust.identity import Identity, load_certificate, load_key, utc
+from cellwarden.trust.keys import FileKeyStore
 from cellwarden.trust.tls import require_aes256, server_context
 from cellwarden.wire import Refusal, encode_reply
 from cellwarden.wire.audit import audit
@@ -53,82 +55,40 @@ _ROOTS_SECOND: Final = 2.0
 _log = structlog.get_logger()
 
 
-def open_hub(folder: Path) -> Hub:
-    """The hub of a folder, ready to take in; the caller closes it."""
+Term = Callable[[Store, Ledger, Ingest], Callable[[], None]]
+
+
+def open_hub(folder: Path, term: Term = lambda _store, _ledger, _ingest: lambda: None) -> Hub:
+    """The hub of a folder, ready to take in; the caller closes it.
+
+    `term` begins what whoever writes the ledger does beside it, and gives what ends it. On a file
+    that is this hub; on a lake it is one of the hubs that share it.
+
+    Raises:
+        UsageError: the hub is on a lake, and what that takes is not installed.
+        UnavailableError: the store does not serve, or another process has the file.
+    """
     config = load_config(folder)
-    keys = FileKeyStore(folder / "keys")
-    place = _place(config, folder, keys)
-    store = Store(place)
-    if isinstance(place, LakeStore):
-        return _open_on_lake(place, store, folder, keys, config.origin)
-    opener = Opener(keys.get("seal"))
-    ledger = Ledger(store, _signing_key(keys), config.origin)
-    return Hub(store, ledger, Ingest(store, ledger, opener, read_roots(folder)))
-
-
-def _signing_key(keys: KeyStore) -> ed25519.Ed25519PrivateKey:
-    return ed25519.Ed25519PrivateKey.from_private_bytes(keys.get("ledger"))
-
-
-def _open_on_lake(place: LakeStore, store: Store, folder: Path, keys: KeyStore, origin: str) -> Hub:
-    """The hub that writes a lake's ledger, if no other does.
-
-    Raises:
-        UnavailableError: another hub is the writer.
-    """
-    # The catalog's client comes with the `lake` extra, which a hub on one machine does not need.
-    from cellwarden.hub.office import CatalogLock  # noqa: PLC0415  see above
-    from cellwarden.hub.workers import Secrets, become_writer  # noqa: PLC0415  see above
-
-    lock = CatalogLock(place.catalog)
-    if not lock.try_take():
-        lock.release()
-        store.close()
-        raise UnavailableError(
-            "another hub writes this lake's ledger",
-            hint="A ledger has one writer at a time: start this hub when the other has ended.",
-        )
-    secret = Secrets(_signing_key(keys), origin, Opener(keys.get("seal")))
-    writer = become_writer(store, lock, secret, read_roots(folder))
-    return Hub(store, writer.ledger, writer.ingest, on_close=lock.release)
-
-
-def _place(config: HubConfig, folder: Path, keys: KeyStore) -> FileStore | LakeStore:
     if config.store == "lake":
-        return LakeStore(config.lake_catalog, config.lake_data_path)
-    return FileStore(folder / "store.duckdb", keys.get("store"))
+        return _lake_opener()(folder, term)
+    keys = FileKeyStore(folder / "keys")
+    store = open_store(folder)
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(keys.get("ledger"))
+    ledger = Ledger(store, key, config.origin)
+    ingest = Ingest(store, ledger, Opener(keys.get("seal")), read_roots(folder, store))
+    return Hub(store, ledger, ingest, on_close=term(store, ledger, ingest))
 
 
-def read_roots(folder: Path) -> Roots:
-    """Authority and revocations as they stand in the hub's folder.
-
-    The authority's list comes from outside; what the hub itself has taken back stands beside it.
-    """
-    revocations, taken_back = folder / "crl.pem", folder / "revoked.json"
-    roots = Roots(
-        load_certificate((folder / "ca.crt").read_bytes()),
-        revocations.read_bytes() if revocations.exists() else b"",
-    )
-    if taken_back.exists():
-        roots.revoked |= {int(serial, 16) for serial in json.loads(taken_back.read_bytes())}
-    return roots
-
-
-def revoke(hub: Hub, folder: Path, device: str) -> None:
-    """Refuse every certificate of a device from now on, before the authority lists it.
-
-    Raises:
-        UsageError: no such device has ever connected.
-    """
-    rows = hub.store.rows("SELECT certificate FROM device WHERE device = ?", [device])
-    if not rows:
-        raise UsageError(f"there is no device {device}", hint="Check the name.")
-    serials = {load_certificate(bytes(row[0])).serial_number for row in rows}
-    path = folder / "revoked.json"
-    known = set(json.loads(path.read_bytes())) if path.exists() else set()
-    listed = sorted(known | {f"{serial:x}" for serial in serials})
-    write_durably(path, json.dumps(listed).encode())
-    hub.ingest.roots = read_roots(folder)
+def _lake_opener() -> Callable[[Path, Term], Hub]:
+    try:
+        # The catalog's client comes with the `lake` extra, which most hubs do without.
+        from cellwarden.hub.lake import open_on_lake  # noqa: PLC0415  see above
+    except ImportError as error:
+        raise UsageError(
+            f"a hub on a lake needs more than is installed: {error}",
+            hint="pip install 'cellwarden[lake]'",
+        ) from error
+    return open_on_lake
 
 
 def _verify(hub: Hub) -> dict[str, Any]:
@@ -159,12 +119,13 @@ def _verify(hub: Hub) -> dict[str, Any]:
 class Gate:
     """Who is on the other end of a connection; looks at a certificate once a minute."""
 
-    def __init__(self, hub: Hub, folder: Path) -> None:
+    def __init__(self, hub: Hub, folder_list: Revocations | None) -> None:
+        """`folder_list` is looked at for news, unless somebody else does (a worker on a lake)."""
         self._hub = hub
-        self._folder = folder
         self._known: dict[str, tuple[float, Peer]] = {}
-        self._roots_read = 0.0
-        self._roots_mtime = -1.0
+        self._roots = hub.ingest.roots
+        self._folder_list = folder_list
+        self._looked = 0.0
 
     def peer(self, request: Request) -> Peer:
         """The checked peer of a request.
@@ -190,14 +151,13 @@ class Gate:
 
     def _refresh(self, now: float) -> None:
         """Take up a new revocation list within seconds."""
-        if now - self._roots_read < _ROOTS_SECOND:
-            return
-        self._roots_read = now
-        paths = (self._folder / "crl.pem", self._folder / "revoked.json")
-        changed = sum(path.stat().st_mtime for path in paths if path.exists())
-        if changed != self._roots_mtime:
-            self._roots_mtime = changed
-            self._hub.ingest.roots = read_roots(self._folder)
+        if self._folder_list is not None and now - self._looked >= _ROOTS_SECOND:
+            self._looked = now
+            if self._folder_list.changed():
+                self._hub.ingest.roots = self._folder_list.roots()
+        # Whoever has revoked a certificate, here or in another hub: nobody is known any more.
+        if self._hub.ingest.roots is not self._roots:
+            self._roots = self._hub.ingest.roots
             self._known.clear()
 
 
@@ -237,7 +197,12 @@ def device_routes(hub: Hub, gate: Gate) -> list[Route]:
             peer = gate.peer(request)
         except Error as error:
             return await _refuse_sender(hub, request, error)
-        return JSONResponse({"sequence": hub.ingest.expected(peer.identity.name)})
+        try:
+            # A worker on a lake asks the lake, which may take its time.
+            sequence = await asyncio.to_thread(hub.ingest.expected, peer.identity.name)
+        except UnavailableError as error:
+            return _refuse(error, 503, {"Retry-After": "1"})
+        return JSONResponse({"sequence": sequence})
 
     return [
         Route("/v1/batches", batches, methods=["POST"]),
@@ -303,6 +268,19 @@ def _write_plain_logs() -> None:
     )
 
 
+def _assessing(key: SigningKey, certificate: x509.Certificate) -> Term:
+    """Verdicts, for as long as this hub writes the ledger."""
+
+    def begin(store: Store, ledger: Ledger, ingest: Ingest) -> Callable[[], None]:
+        ingest.enrol(certificate)
+        assessor = Assessor(store, ledger, key, certificate)
+        ingest.on_stored = assessor.hear
+        assessor.start()
+        return assessor.stop
+
+    return begin
+
+
 def run(folder: Path) -> None:
     """Serve the hub of a folder until told to stop."""
     _write_plain_logs()
@@ -312,8 +290,7 @@ def run(folder: Path) -> None:
     key = load_key(keys.get("identity"))
     # Models here are small: more threads than one only get in each other's way.
     threadpool_limits(1)
-    hub = open_hub(folder)
-    assessor: Assessor | None = None
+    hub = open_hub(folder, _assessing(key, certificate))
     strangers = Strangers(lambda why: _refuse_on_record(hub, IdentityError(why), "?", "?"))
     try:
         roots = hub.ingest.roots
@@ -323,11 +300,8 @@ def run(folder: Path) -> None:
         page_tls = server_context(certificate, key, roots.authority, clients_must_prove=False)
         require_aes256(device_tls)
         require_aes256(page_tls)
-        gate = Gate(hub, folder)
-        hub.ingest.enrol(certificate)
-        assessor = Assessor(hub.store, hub.ledger, key, certificate)
-        hub.ingest.on_stored = assessor.hear
-        assessor.start()
+        on_file = config.store == "file"
+        gate = Gate(hub, Revocations(folder, hub.store) if on_file else None)
         pages = build_api(
             hub,
             verify=lambda: _verify(hub),
@@ -350,8 +324,6 @@ def run(folder: Path) -> None:
         _log.info("starting", host=config.host, device_port=config.device_port, at=time.time())
         asyncio.run(serve(listeners))
     finally:
-        if assessor is not None:
-            assessor.stop()
         strangers.close()
         hub.close()
         (folder / "hub.pid").unlink(missing_ok=True)

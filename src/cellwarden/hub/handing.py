@@ -8,7 +8,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,20 +18,21 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.errors import Error, IdentityError, UnavailableError
+from cellwarden.hub.arrow import Column
+from cellwarden.hub.contention import insist
 from cellwarden.hub.ingest import Clock, Ingest, Peer, Reply
 from cellwarden.hub.store import Store
 from cellwarden.trust.envelope import from_cbor, to_cbor
 from cellwarden.trust.identity import load_certificate, thumbprint, utc
 from cellwarden.wire import Message, Refusal, decode_reply, encode_reply, open_manifest
 
-__all__ = ["POLL_SECOND", "Follower", "WriterDuty", "insist"]
+__all__ = ["POLL_SECOND", "Follower", "WriterDuty"]
 
 POLL_SECOND: Final = 0.05
 _WAITING_BYTES: Final = 64 << 20
 _HANDED_BYTES: Final = 8 << 20
 _TAKEN_COUNT: Final = 256
 _KEPT_SECOND: Final = 300.0  # longer than any follower waits for an answer
-_ATTEMPT_COUNT: Final = 6
 _log = structlog.get_logger()
 
 
@@ -92,12 +93,12 @@ class WriterDuty:
         return reply
 
     def _answer(self, answers: dict[str, Reply]) -> None:
-        columns = {
+        columns: dict[str, Column] = {
             "hand_id": list(answers),
             "reply": [encode_reply(*reply) for reply in answers.values()],
             "unix_time_second": [self._clock()] * len(answers),
         }
-        insist(lambda: _insert(self._store, "answered", columns))
+        insist(self._store, lambda: self._store.insert("answered", columns))
 
     def _sweep(self) -> None:
         """Forget what was answered a while ago; seldom, since it is in the way of others."""
@@ -169,6 +170,11 @@ class Follower:
         self._queue.put(request)
         return request.reply
 
+    @property
+    def waiting_byte_count(self) -> int:
+        """Bytes that were received and are not answered yet. [1]"""
+        return self._waiting_bytes
+
     def expected(self, device: str) -> int:
         """The sequence that a device has to send next."""
         found = self._store.rows("SELECT max(sequence) FROM batch WHERE device = ?", [device])
@@ -176,14 +182,14 @@ class Follower:
 
     def note_refusal(self, error: Error, *, claimed: str, peer: str) -> None:
         """Put a refusal on record that was made here."""
-        row = {
+        row: dict[str, Column] = {
             "unix_time_second": [self._clock()],
             "claimed_device": [claimed],
             "peer": [peer],
             "kind": [type(error).__name__],
             "message": [str(error)],
         }
-        insist(lambda: _insert(self._store, "refusal", row))
+        insist(self._store, lambda: self._store.insert("refusal", row))
 
     def close(self) -> None:
         """Stop waiting; what was handed stays handed, and devices send it again."""
@@ -244,7 +250,7 @@ class Follower:
         if not requests:
             return
         peers = [request.peer for request in requests]
-        columns = {
+        columns: dict[str, Column] = {
             "hand_id": [request.hand_id for request in requests],
             "device": [peer.identity.name for peer in peers],
             "certificate": [peer.certificate.public_bytes(Encoding.DER) for peer in peers],
@@ -252,7 +258,7 @@ class Follower:
             "unix_time_second": [self._clock()] * len(requests),
         }
         # Handed twice under one mark, where a commit was stored and said to have failed, is once.
-        insist(lambda: _insert(self._store, "handed", columns))
+        insist(self._store, lambda: self._store.insert("handed", columns))
         for request in requests:
             request.until_second = time.monotonic() + self._answer_second
             self._handed[request.hand_id] = request
@@ -305,28 +311,3 @@ def _unanswered() -> UnavailableError:
     return UnavailableError(
         "the ledger's writer has not answered yet", hint="Send again; nothing is stored twice."
     )
-
-
-def _insert(store: Store, table: str, columns: dict[str, Any]) -> None:
-    with store.transaction():
-        store.insert(table, columns)
-
-
-def insist(write: Callable[[], None]) -> None:
-    """Write, again where another worker's commit was in the way.
-
-    Raises:
-        UnavailableError: it did not work after a number of attempts.
-    """
-    for attempt in range(_ATTEMPT_COUNT):
-        try:
-            write()
-        except (UnavailableError, duckdb.TransactionException) as error:
-            if attempt + 1 == _ATTEMPT_COUNT:
-                raise UnavailableError(
-                    f"the lake does not take it: {error}", hint="Send again in a second."
-                ) from error
-            # Workers that met once should not meet again.
-            time.sleep(0.02 * 2**attempt * (1 + secrets.randbelow(100) / 100))
-        else:
-            return

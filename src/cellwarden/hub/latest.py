@@ -51,8 +51,8 @@ class Latest:
         )
 
 
-def read_latest(store: Store) -> dict[str, Latest]:
-    """Of every device, from the store."""
+def read_latest(store: Store, first_leaf: int = 0, stop_leaf: int = 1 << 62) -> dict[str, Latest]:
+    """Of every device that has a batch among these leaves; counts are of these alone."""
     rows = store.rows(
         "SELECT device, boot, sequence, batch_count, all_frame_count, received_unix_time_second,"
         " unix_time_second, voltage_volt, current_ampere, soc_fraction, soc_std_fraction,"
@@ -62,8 +62,10 @@ def read_latest(store: Store) -> dict[str, Latest]:
         "  sum(frame_count)::BIGINT AS all_frame_count,"
         "  arg_max(frame_count, leaf_index) - 1 AS frame_index,"
         "  arg_max(received_unix_time_second, leaf_index) AS received_unix_time_second"
-        "  FROM batch GROUP BY device) AS newest"
-        " JOIN (SELECT * EXCLUDE (device) FROM sample) AS last USING (leaf_index, frame_index)"
+        "  FROM batch WHERE leaf_index >= ? AND leaf_index < ? GROUP BY device) AS newest"
+        " JOIN (SELECT * EXCLUDE (device) FROM sample WHERE leaf_index >= ? AND leaf_index < ?)"
+        " AS last USING (leaf_index, frame_index)",
+        [first_leaf, stop_leaf, first_leaf, stop_leaf],
     )
     return {row[0]: _latest(row) for row in rows}
 

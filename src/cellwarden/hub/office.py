@@ -104,6 +104,10 @@ class Office:
             )
         self._tried = size
 
+    def leave(self) -> None:
+        """Never write again under this right, even if the same lock is taken once more."""
+        self._in_doubt = True
+
     def held(self) -> bool:
         """Whether the ledger can go on under this writer."""
         return not self._in_doubt and self._lock.still_held()

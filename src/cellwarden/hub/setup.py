@@ -14,16 +14,20 @@ from cellwarden.errors import DecodeError, UsageError
 from cellwarden.hub.config import HubConfig
 from cellwarden.trust.envelope import Opener
 from cellwarden.trust.identity import load_key, new_key, pack_key
-from cellwarden.trust.keys import FileKeyStore, write_durably
+from cellwarden.trust.keys import FileKeyStore, KeyStore, write_durably
 from cellwarden.trust.ledger import NoteKey
 
 __all__ = ["create_hub", "hub_address", "install_certificate"]
 
 _KEYS: Final = "keys"
+_SHARED: Final = ("ledger", "seal")
 
 
-def create_hub(folder: Path, config: HubConfig) -> None:
+def create_hub(folder: Path, config: HubConfig, shared: KeyStore | None = None) -> None:
     """Keys and configuration of a new hub; its certificate comes from the authority.
+
+    Hubs on one lake sign one ledger and open what is sealed to any of them: `shared` has the keys
+    of a hub that is there already.
 
     Raises:
         UsageError: there is a hub already.
@@ -32,8 +36,12 @@ def create_hub(folder: Path, config: HubConfig) -> None:
         raise UsageError(f"there is a hub in {folder}", hint="Choose another folder.")
     keys = FileKeyStore.create(folder / _KEYS)
     keys.put("identity", pack_key(new_key()))
-    keys.put("ledger", ed25519.Ed25519PrivateKey.generate().private_bytes_raw())
-    keys.put("seal", Opener.new_secret())
+    if shared is None:
+        keys.put("ledger", ed25519.Ed25519PrivateKey.generate().private_bytes_raw())
+        keys.put("seal", Opener.new_secret())
+    else:
+        for name in _SHARED:
+            keys.put(name, shared.get(name))
     keys.put("store", secrets.token_bytes(32))
     write_durably(folder / "config.toml", msgspec.toml.encode(config), mode=0o600)
 

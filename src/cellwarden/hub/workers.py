@@ -10,11 +10,13 @@ Rules
   next one takes the ledger up from what the lake holds.
 - A worker that is not the writer checks what it can without the writer's state and hands the
   messages over, still sealed. The writer judges them as if the device had come to it.
+- What only a writer does beside it (verdicts, housekeeping) begins and ends with its term.
 """
 
 import secrets
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -22,16 +24,23 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cellwarden.errors import Error
-from cellwarden.hub.handing import POLL_SECOND, Follower, WriterDuty, insist
+from cellwarden.hub.contention import insist
+from cellwarden.hub.handing import POLL_SECOND, Follower, WriterDuty
 from cellwarden.hub.ingest import Clock, Ingest, Peer, Reply
+from cellwarden.hub.latest import Latest
 from cellwarden.hub.ledger import Ledger
+from cellwarden.hub.mirror import Mirror
 from cellwarden.hub.office import CatalogLock, Office
 from cellwarden.hub.store import Store
+from cellwarden.hub.upkeep import Upkeep
 from cellwarden.trust.envelope import Opener
 from cellwarden.trust.identity import Roots
+from cellwarden.trust.ledger import NoteKey, Tree
 
-__all__ = ["CatalogLock", "Follower", "Secrets", "Worker", "Writer", "become_writer"]
+__all__ = ["CatalogLock", "Follower", "Secrets", "Term", "Worker", "Writer", "become_writer"]
 
+Term = Callable[[Store, Ledger, Ingest], Callable[[], None]]
+_LOOK_SECOND = 1.0
 _log = structlog.get_logger()
 
 
@@ -66,20 +75,30 @@ def become_writer(
     office = Office(lock)
 
     def announce() -> None:
-        with store.transaction():
-            # It changes nothing but the table's version: what the writer before has begun and
-            # not committed by now, it never will.
-            mark = secrets.token_hex(8)
-            store.execute(f"COMMENT ON TABLE leaf IS 'written by {mark}'")
+        # It changes nothing but the table's version: what the writer before has begun and not
+        # committed by now, it never will.
+        mark = secrets.token_hex(8)
+        store.execute(f"COMMENT ON TABLE leaf IS 'written by {mark}'")
 
-    insist(announce)
+    insist(store, announce)
     ledger = Ledger(store, secret.ledger_key, secret.origin, may_write=office.may_write)
     ingest = Ingest(store, ledger, secret.opener, roots, clock)
     return Writer(office, ledger, ingest, WriterDuty(store, ingest, clock))
 
 
+def _nothing() -> None:
+    pass
+
+
+def _nothing_more(_store: Store, _ledger: Ledger, _ingest: Ingest) -> Callable[[], None]:
+    return _nothing
+
+
 class Worker:
-    """One hub worker: the writer if the lock is its own, otherwise a follower that would be."""
+    """One hub worker: the writer if the lock is its own, otherwise a follower that would be.
+
+    It has the face of `Ingest` and the head of the ledger, in office or out of it.
+    """
 
     def __init__(
         self,
@@ -89,13 +108,27 @@ class Worker:
         roots: Roots,
         clock: Clock = time.time,
         *,
+        term: Term = _nothing_more,
         elect_second: float = 1.0,
         answer_second: float = 20.0,
     ) -> None:
-        """`elect_second` is how often a follower tries to take the lock."""
+        """`term` begins what goes with the office and gives what ends it.
+
+        `elect_second` is how often a follower tries to take the lock.
+
+        Raises:
+            LedgerError: the rows do not give the head that was signed.
+        """
         self._store, self._lock, self._secret, self._clock = store, lock, secret, clock
         self._roots = roots
+        self._term = term
+        self._end_term: Callable[[], None] = _nothing
         self._elect_second = elect_second
+        self.origin, self.note_key = secret.origin, NoteKey.of(secret.origin, secret.ledger_key)
+        self._mirror = Mirror(store, secret.ledger_key, secret.origin)
+        self._upkeep = Upkeep(store)
+        self._watchers: list[Callable[[], None]] = []
+        self._looked = time.monotonic()
         self._follower = Follower(store, clock, answer_second=answer_second)
         self._writer: Writer | None = None
         self._changing = threading.Lock()
@@ -118,6 +151,41 @@ class Worker:
         self._roots = roots
         if (writer := self._writer) is not None:
             writer.ingest.roots = roots
+
+    @property
+    def latest(self) -> Mapping[str, Latest]:
+        """The newest of each device; out of office, as it was a second ago."""
+        return self._known().latest
+
+    @property
+    def accepted_count(self) -> int:
+        """Batches that are stored. [1]"""
+        return self._known().accepted_count
+
+    @property
+    def refused_count(self) -> int:
+        """Refusals on record, of all workers, as it was a second ago. [1]"""
+        return self._mirror.refused_count
+
+    @property
+    def waiting_byte_count(self) -> int:
+        """Bytes that were received and are not stored yet. [1]"""
+        return self._face().waiting_byte_count
+
+    @property
+    def stage_second(self) -> Mapping[str, float]:
+        """CPU time that each stage of taking in has spent here. [s]"""
+        writer = self._writer
+        return {} if writer is None else writer.ingest.stage_second
+
+    def head(self) -> tuple[Tree, str]:
+        """Tree and signed head that belong together."""
+        writer = self._writer
+        return self._mirror.head() if writer is None else writer.ledger.head()
+
+    def watch(self, look: Callable[[], None]) -> None:
+        """Call this about once a second, in the worker's thread."""
+        self._watchers.append(look)
 
     def submit(self, bodies: list[bytes], peer: Peer) -> "Future[Reply]":
         """Queue a device's messages, oldest first.
@@ -148,6 +216,10 @@ class Worker:
         writer = self._writer
         return self._follower if writer is None else writer.ingest
 
+    def _known(self) -> "Ingest | Mirror":
+        writer = self._writer
+        return self._mirror if writer is None else writer.ingest
+
     def _run(self) -> None:
         pause = 0.0
         while not self._stopping.wait(pause):
@@ -163,20 +235,49 @@ class Worker:
         writer = self._writer
         if writer is None:
             if not self._lock.try_take():
+                self._look()
                 return self._elect_second
-            self._writer = become_writer(
-                self._store, self._lock, self._secret, self._roots, self._clock
-            )
-            _log.info("writes the ledger", tree_size=self._writer.ledger.tree.size)
+            self._take_office()
             return 0.0
         if not writer.office.held():
             self._stand_down()
             return self._elect_second
+        self._look()
+        self._upkeep.turn()
         return 0.0 if writer.duty.step() else POLL_SECOND
 
+    def _look(self) -> None:
+        """What other workers may have changed, about once a second."""
+        if time.monotonic() - self._looked < min(_LOOK_SECOND, self._elect_second):
+            return
+        if self._writer is None:
+            self._mirror.refresh()
+        self._mirror.count_refusals()
+        for look in self._watchers:
+            look()
+        self._looked = time.monotonic()
+
+    def _take_office(self) -> None:
+        writer = become_writer(self._store, self._lock, self._secret, self._roots, self._clock)
+        try:
+            self._end_term = self._term(self._store, writer.ledger, writer.ingest)
+        except BaseException:
+            writer.office.leave()
+            writer.ingest.close()
+            raise
+        writer.ingest.roots = self._roots  # they may have changed meanwhile
+        self._writer = writer
+        _log.info("writes the ledger", tree_size=writer.ledger.tree.size)
+
     def _stand_down(self) -> None:
+        self._looked = float("-inf")  # what it knew as the writer, it has to read again
         with self._changing:
             writer, self._writer = self._writer, None
         if writer is not None:
             writer.ingest.close()  # while the lock is held, if it is: what waits is finished
+            writer.office.leave()
+            _log.info("writes the ledger no more", tree_size=writer.ledger.tree.size)
         self._lock.release()
+        # After the lock: a verdict that is under way must not keep another worker from writing.
+        end_term, self._end_term = self._end_term, _nothing
+        end_term()
