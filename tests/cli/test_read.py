@@ -17,7 +17,7 @@ def test_a_record_is_summed_up_on_a_screen(capsys: pytest.CaptureFixture[str]) -
     assert "2 Ah nominal" in out
     assert "2008-04-02 to 2008-04-02" in out or "2008-04-02 to 2008-04-03" in out
     assert "voltage_volt" in out
-    assert "! the clock names no time zone" in out
+    assert "· the clock names no time zone and is taken as UTC (no_zone)" in out
 
 
 def test_a_dry_run_shows_what_each_column_becomes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +65,14 @@ def test_a_record_without_a_clock_or_with_a_wild_one_is_shown(
 def test_a_file_that_is_not_there_is_the_callers_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         read_command(tmp_path / "nowhere", dry_run=False, mapping=None, out=None, as_json=False)
+
+
+def test_programs_get_each_remark_in_its_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    path = VECTORS / "time_bug.bdf.csv"
+    read_command(path, dry_run=False, mapping=None, out=None, as_json=True)
+    remark = json.loads(capsys.readouterr().out)["remarks"][0]
+    assert remark["kind"] == "backward_time"
+    assert remark["severity"] == "alarm"
+    assert remark["column"] == "test_time_second"
+    assert (remark["count"], remark["first_row"]) == (1, 24)
+    assert "runs backwards once" in remark["text"]

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from cellwarden.domain import Series
+from cellwarden.domain import Remark, Series
 from cellwarden.errors import UnavailableError, UnitError, UsageError
 from cellwarden.readers import ColumnMapping, guess, read, write_bdf
 
@@ -126,7 +126,7 @@ def test_positive_current_charges_in_a_real_bdf_record() -> None:
 def test_a_clock_fault_is_remarked_on_and_left_as_it_is() -> None:
     series = read(VECTORS / "time_bug.bdf.csv")
     assert np.diff(series.test_time_second).min() < 0
-    assert any("runs backwards once, first from row 23 to 24" in r for r in series.remarks)
+    assert any("runs backwards once, first from row 23 to 24" in str(r) for r in series.remarks)
 
 
 def test_a_bdf_record_with_the_wrong_sign_is_refused_until_a_person_says_so() -> None:
@@ -156,9 +156,9 @@ def test_every_public_bdf_sample_is_read_or_refused_for_its_sign() -> None:
         read(rows.pop("batmo_bdf.csv"))
     read_rows = {name: read(path) for name, path in rows.items()}
     bug = next(series for name, series in read_rows.items() if "Time_Bug" in name)
-    assert any("test time runs backwards 19 times" in remark for remark in bug.remarks)
+    assert any("test time runs backwards 19 times" in str(remark) for remark in bug.remarks)
     dlr = next(series for name, series in read_rows.items() if name.startswith("DLR"))
-    assert any("its unit may be another" in remark for remark in dlr.remarks)
+    assert any("its unit may be another" in str(remark) for remark in dlr.remarks)
 
 
 @pytest.mark.skipif(not BDF.is_dir(), reason="needs cycler_native under CELLWARDEN_DATA")
@@ -171,7 +171,7 @@ def test_one_record_in_two_formats_gives_the_same_numbers() -> None:
 
 
 def test_a_series_shows_itself_in_one_line_and_as_a_table() -> None:
-    series = replace(full_series(), name="<b>", remarks=("a & b",))
+    series = replace(full_series(), name="<b>", remarks=(Remark("note", "a & b"),))
     assert repr(series) == ("<Series <b>: 5 rows, 0.008333 h, 0.3 to 3.3 V, -1 to 1 A, 1 remark>")
     assert "&lt;b&gt;" in series._repr_html_()
     assert "a &amp; b" in series._repr_html_()

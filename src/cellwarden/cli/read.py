@@ -16,13 +16,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cellwarden.domain import Series, quantity
-from cellwarden.readers import Guess, guess, read, write_bdf
+from cellwarden.domain import Remark, Series, Severity, quantity
+from cellwarden.readers import Guess, by_severity, guess, read, severity, write_bdf
 
 __all__ = ["read_command"]
 
 _DAY_SECOND: Final = 86_400.0
 _HOUR_SECOND: Final = 3_600.0
+_MARKS: Final = {
+    Severity.ALARM: "[bold red]![/bold red]",
+    Severity.WARNING: "[yellow]![/yellow]",
+    Severity.INFO: "[dim]·[/dim]",
+}
 _SIGNS: Final = {1: "positive charges", -1: "positive discharges: it is turned"}
 
 
@@ -65,8 +70,15 @@ def _series_values(series: Series) -> dict[str, object]:
         "nominal_capacity_ah": series.nominal_capacity_ah,
         "chemistry": series.chemistry,
         "columns": {name: {"low": low, "high": high} for name, low, high in series.ranges()},
-        "remarks": list(series.remarks),
+        "remarks": _remark_values(series.remarks),
     }
+
+
+def _remark_values(remarks: tuple[Remark, ...]) -> list[dict[str, object]]:
+    return [
+        {"severity": severity(remark).name.lower(), **asdict(remark)}
+        for remark in by_severity(remarks)
+    ]
 
 
 def _guess_values(found: Guess) -> dict[str, object]:
@@ -87,10 +99,17 @@ def _print_series(series: Series) -> None:
     ]
     console.print(escape("  ".join(part for part in known if part)), style="dim")
     console.print(_range_table(ranges))
-    if not series.remarks:
+    _print_remarks(console, series.remarks)
+
+
+def _print_remarks(console: Console, remarks: tuple[Remark, ...]) -> None:
+    """The weightiest first, each with the name that programs know it by."""
+    if not remarks:
         console.print("Nothing odd was noticed.", style="green")
-    for remark in series.remarks:
-        console.print(f"[yellow]![/yellow] {escape(remark)}")
+    for remark in by_severity(remarks):
+        console.print(
+            f"{_MARKS[severity(remark)]} {escape(str(remark))} [dim]({remark.kind})[/dim]"
+        )
 
 
 def _range_table(ranges: dict[str, tuple[float, float]]) -> Table:

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
+from cellwarden.domain.remark import Remark
 from cellwarden.errors import DataError, RangeError
 
 __all__ = ["FRAME_COLUMNS", "LIST_COLUMNS", "Frame", "Frames", "Series"]
@@ -152,10 +153,14 @@ class Series:
     step_index: Int64[np.ndarray, " time"] | None = None
     charging_capacity_ah: Float64[np.ndarray, " time"] | None = None
     discharging_capacity_ah: Float64[np.ndarray, " time"] | None = None
+    step_count: Int64[np.ndarray, " time"] | None = None
+    charging_energy_wh: Float64[np.ndarray, " time"] | None = None
+    discharging_energy_wh: Float64[np.ndarray, " time"] | None = None
+    internal_resistance_ohm: Float64[np.ndarray, " time"] | None = None
     nominal_capacity_ah: float | None = None
     chemistry: str | None = None
     source: str = ""
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     def __post_init__(self) -> None:
         for name, column in self.columns().items():
@@ -193,7 +198,7 @@ class Series:
             f"<tr><td>{title}</td><td>{low:.6g}</td><td>{high:.6g}</td></tr>"
             for title, low, high in self.ranges()
         )
-        remarks = "".join(f"<li>{escape(remark)}</li>" for remark in self.remarks)
+        remarks = "".join(f"<li>{escape(str(remark))}</li>" for remark in self.remarks)
         return (
             f"<b>{escape(self.name)}</b>, {len(self):,} rows"
             f"<table><tr><th>column</th><th>lowest</th><th>highest</th></tr>{rows}</table>"

@@ -46,15 +46,21 @@ _LABELS: Final = {
     "current_ampere": "Current / A",
     "unix_time_second": "Unix Time / s",
     "cycle_count": "Cycle Count / 1",
+    "step_count": "Step Count / 1",
     "step_index": "Step ID",
     "ambient_temperature_celsius": "Ambient Temperature / degC",
     "surface_temperature_celsius": "Surface Temperature / degC",
     "charging_capacity_ah": "Charging Capacity / Ah",
     "discharging_capacity_ah": "Discharging Capacity / Ah",
+    "charging_energy_wh": "Charging Energy / Wh",
+    "discharging_energy_wh": "Discharging Energy / Wh",
+    "internal_resistance_ohm": "Internal Resistance / ohm",
 }
 _RESET_LABELS: Final = {
     "charging_capacity_ah": "Schedule Charging Capacity / Ah",
     "discharging_capacity_ah": "Schedule Discharging Capacity / Ah",
+    "charging_energy_wh": "Schedule Charging Energy / Wh",
+    "discharging_energy_wh": "Schedule Discharging Energy / Wh",
 }
 _KEYS: Final = ("bdf_version", "name", "chemistry", "nominal_capacity_ah")
 

@@ -19,8 +19,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
+from cellwarden.domain import Remark
 from cellwarden.errors import DataError
-from cellwarden.readers.columns import own_columns
+from cellwarden.readers.columns import ZONE_NOTE, own_columns
 from cellwarden.readers.draft import Draft, Identity, settle
 from cellwarden.readers.labels import FIELDS, Label, Unit, read_label
 from cellwarden.readers.mapping import ColumnGuess, ColumnMapping, Guess
@@ -33,7 +34,6 @@ _STATED: Final = "as Arbin testers write it"
 _CS2: Final = re.compile(r"CS2_\d+")
 _NOMINAL_AH: Final = 1.1
 _CHEMISTRY: Final = "LCO"
-_ZONE_NOTE: Final = "the clock names no time zone and is taken as UTC"
 # Field of a series, column of the joined table, SQL for it.
 _TABLE: Final = {
     "test_time_second": ("test_time_s", "test_time_s"),
@@ -45,6 +45,7 @@ _TABLE: Final = {
     "charging_capacity_ah": ("charge_capacity_Ah", '"charge_capacity_Ah"'),
     "discharging_capacity_ah": ("discharge_capacity_Ah", '"discharge_capacity_Ah"'),
 }
+_RESISTANCE: Final = "internal_resistance_ohm"  # not in every table
 _CLOCK: Final = "unix_time_second"
 _FILE: Final = "file_no"
 _SHEET: Final = re.compile(r"^Channel", re.IGNORECASE)
@@ -66,17 +67,21 @@ def draft_table(table: Table, mapping: ColumnMapping, name: str, limit: int) -> 
         DataError: the rows cannot be read.
     """
     queries = {field: sql for field, (_, sql) in _TABLE.items()}
+    if any(column.name == _RESISTANCE for column in table.columns):
+        queries[_RESISTANCE] = quoted(_RESISTANCE)
     columns = table.fetch({**queries, _FILE: quoted(_FILE)}, limit=limit)
     files = columns.pop(_FILE)
-    notes = [_ZONE_NOTE, *_repeats(files, columns)]
+    notes = [ZONE_NOTE, *_repeats(files, columns)]
     starts = np.flatnonzero(np.diff(files, prepend=np.nan) != 0)
     if starts.size > 1:
         columns["test_time_second"] = _one_axis(starts, columns)
-        notes.append(
+        text = (
             f"{starts.size} workbooks are joined: charge counters begin anew at each, test time"
             " is laid out by the clock at each one's first row"
         )
-    guesses = own_columns(table, {column: field for field, (column, _) in _TABLE.items()})
+        notes.append(Remark("joined", text, "", starts.size, int(starts[1]) + 1))
+    names = {column: field for field, (column, _) in _TABLE.items()} | {_RESISTANCE: _RESISTANCE}
+    guesses = own_columns(table, names)
     guess = Guess(str(table.path), "CALCE CS2 table", guesses, layout="Parquet")
     identity = Identity(name, _NOMINAL_AH, _CHEMISTRY)
     return settle(columns, guess, identity, mapping, stated=_STATED, notes=tuple(notes))
@@ -91,7 +96,7 @@ def _one_axis(starts: np.ndarray, columns: dict[str, _Column]) -> _Column:
     return laid
 
 
-def _repeats(files: _Column, columns: dict[str, _Column]) -> Iterator[str]:
+def _repeats(files: _Column, columns: dict[str, _Column]) -> Iterator[Remark]:
     """Neighbouring workbooks that hold the same rows."""
     bounds = [*np.flatnonzero(np.diff(files, prepend=np.nan) != 0), len(files)]
     for first, second, end in zip(bounds, bounds[1:], bounds[2:], strict=False):
@@ -100,10 +105,11 @@ def _repeats(files: _Column, columns: dict[str, _Column]) -> Iterator[str]:
             for name, column in columns.items()
             if name != "cycle_count"
         ):
-            yield (
+            text = (
                 f"workbook {files[second]:.0f} repeats workbook {files[first]:.0f} row for row"
                 f" (rows {second + 1} to {end})"
             )
+            yield Remark("repeated_part", text, "", int(end - second), int(second) + 1)
 
 
 def draft_workbook(path: Path, mapping: ColumnMapping, name: str, limit: int) -> Draft:
@@ -135,7 +141,7 @@ def draft_workbook(path: Path, mapping: ColumnMapping, name: str, limit: int) ->
         Identity(name or cell, _NOMINAL_AH if cs2 else None, _CHEMISTRY if cs2 else None),
         mapping,
         stated=_STATED,
-        notes=(_ZONE_NOTE,),
+        notes=(ZONE_NOTE,),
     )
 
 

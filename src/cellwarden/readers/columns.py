@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-from cellwarden.domain import quantity
+from cellwarden.domain import Remark, quantity
 from cellwarden.errors import UsageError
 from cellwarden.readers.labels import DIRECTION, FIELDS, Label, Unit, read_label, unit_of
 from cellwarden.readers.mapping import ColumnGuess, ColumnMapping
@@ -25,7 +25,7 @@ from cellwarden.readers.moments import (
 )
 from cellwarden.readers.table import Table
 
-__all__ = ["Source", "Taken", "own_columns", "take"]
+__all__ = ["ZONE_NOTE", "Source", "Taken", "own_columns", "take"]
 
 _UNIX: Final = "unix_time_second"
 _TEST: Final = "test_time_second"
@@ -36,6 +36,9 @@ _UNIT_RATIOS: Final = ((60.0, "min"), (3600.0, "h"), (1e-3, "ms"), (86400.0, "d"
 _RATIO_SLACK: Final = 0.02
 _LEAST_SPAN_SECOND: Final = 30.0  # clocks of whole seconds cannot tell a unit in less
 _FACES: Final = {"instant": "time stamp", "duration": "h:m:s", "text": "date"}
+
+# What a reader says of dates that name no zone.
+ZONE_NOTE: Final = Remark("no_zone", "the clock names no time zone and is taken as UTC", _UNIX)
 
 _Column = Float64[np.ndarray, " time"]
 
@@ -65,7 +68,7 @@ class Taken:
     columns: dict[str, _Column]
     direction: _Column | None
     guesses: tuple[ColumnGuess, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Remark, ...] = ()
     doubts: tuple[str, ...] = ()
 
 
@@ -123,7 +126,7 @@ def take(
         if name in found
     }
     notes += [
-        f"{name} is read as {meaning.unit.name}: {meaning.evidence}"
+        Remark("unit_inferred", f"{name} is read as {meaning.unit.name}: {meaning.evidence}", name)
         for name, meaning in meanings.items()
         if meaning.inferred
     ]
@@ -224,7 +227,7 @@ def _without_blank_rows(found: dict[str, _Column]) -> dict[str, _Column]:
     return {name: column[~blank] for name, column in found.items()}
 
 
-def _settle_date(found: dict[str, _Column], formats: dict[str, str]) -> tuple[str | None, str]:
+def _settle_date(found: dict[str, _Column], formats: dict[str, str]) -> tuple[str | None, Remark]:
     """The format that holds for the file (None where two do), and what to remark."""
     rivals = {name: found.pop(name) for name in formats}
     unread = {name: int(np.count_nonzero(np.isinf(values))) for name, values in rivals.items()}
@@ -239,8 +242,9 @@ def _settle_date(found: dict[str, _Column], formats: dict[str, str]) -> tuple[st
     found[_UNIX] = rivals[names[0]]
     if len(names) > 1:
         both = " or ".join(formats[name] for name in names)
-        return None, f"the clock is left out: it reads as {both}; date_format can say which"
-    return formats[names[0]], "the clock names no time zone and is taken as UTC"
+        text = f"the clock is left out: it reads as {both}; date_format can say which"
+        return None, Remark("clock_left_out", text, _UNIX)
+    return formats[names[0]], ZONE_NOTE
 
 
 def _span(values: _Column) -> float:
@@ -285,9 +289,15 @@ def _by_clock(span: float, clock_second: float) -> _Meaning | None:
 
 
 def _own_unit(field: str) -> str:
-    return {"second": "s", "volt": "V", "ampere": "A", "celsius": "°C", "ah": "Ah"}.get(
-        field.rsplit("_", 1)[-1], "1"
-    )
+    return {
+        "second": "s",
+        "volt": "V",
+        "ampere": "A",
+        "celsius": "°C",
+        "ah": "Ah",
+        "wh": "Wh",
+        "ohm": "Ω",
+    }.get(field.rsplit("_", 1)[-1], "1")
 
 
 def _guesses(

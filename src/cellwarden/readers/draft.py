@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from cellwarden.domain import Series
+from cellwarden.domain import Remark, Series, Severity
 from cellwarden.errors import DataError, UnitError
+from cellwarden.readers.kinds import as_remark, by_severity, severity
 from cellwarden.readers.labels import FIELDS
 from cellwarden.readers.mapping import ColumnMapping, Guess
 from cellwarden.readers.remarks import observe
@@ -22,8 +23,9 @@ from cellwarden.readers.sign import Verdict, judge
 
 __all__ = ["Draft", "Identity", "settle"]
 
-_COUNTS: Final = ("cycle_count", "step_index")
+_COUNTS: Final = ("cycle_count", "step_index", "step_count")
 _REQUIRED: Final = ("test_time_second", "voltage_volt", "current_ampere")
+_MOST_TOLD: Final = 8  # problems named beside the one that a record is refused for
 _LARGEST_COUNT: Final = 2.0**53  # beyond it a float64 skips integers
 
 _Column = Float64[np.ndarray, " time"]
@@ -64,26 +66,27 @@ def settle(
     *,
     stated: str = "",
     direction: _Column | None = None,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Remark | str, ...] = (),
 ) -> Draft:
     """The draft of a record whose columns are in the units of `Series`.
 
     `stated` names the convention where the format says that positive current charges.
     """
     columns, remarks = _clean(columns)
+    remarks = [*map(as_remark, notes), *remarks]
     missing = [name for name in _REQUIRED if name not in columns]
     if missing:
-        return _refuse(guess, _missing(guess, missing))
+        return _refuse(guess, _missing(guess, missing), remarks)
     empty = [name for name in _REQUIRED if not np.isfinite(columns[name]).any()]
     if empty:
-        return _refuse(guess, _empty(guess, empty))
+        return _refuse(guess, _empty(guess, empty), remarks)
     verdict = _verdict(columns, direction, mapping, stated)
     guess = replace(guess, current_sign=verdict.sign, sign_evidence=verdict.evidence)
     refusal = _refusal(guess, verdict, stated)
     if refusal is not None:
-        return _refuse(guess, refusal)
+        return _refuse(guess, refusal, [*remarks, *observe(columns)])
     columns["current_ampere"] = _turn(columns["current_ampere"], verdict.sign, direction)
-    remarks = [*notes, *remarks, *observe(columns)]
+    remarks += observe(columns)
     whole, left_out = _whole_numbers(columns)
     remarks += left_out
     series = Series(
@@ -95,10 +98,16 @@ def settle(
         source=guess.path,
         remarks=tuple(remarks),
     )
-    return Draft(replace(guess, doubts=(*guess.doubts, *remarks)), series)
+    return Draft(replace(guess, doubts=(*guess.doubts, *map(str, remarks))), series)
 
 
-def _refuse(guess: Guess, refusal: DataError) -> Draft:
+def _refuse(guess: Guess, refusal: DataError, remarks: list[Remark]) -> Draft:
+    """The refusal, and in the same breath whatever else is wrong."""
+    others = [str(remark) for remark in by_severity(remarks) if severity(remark) > Severity.INFO]
+    if others:
+        more = f"; and {len(others) - _MOST_TOLD} more" if len(others) > _MOST_TOLD else ""
+        text = f"{refusal}. Also: {'; '.join(others[:_MOST_TOLD])}{more}"
+        refusal = type(refusal)(text, hint=refusal.hint)
     return Draft(replace(guess, doubts=(*guess.doubts, str(refusal))), refusal)
 
 
@@ -118,7 +127,7 @@ def _empty(guess: Guess, empty: list[str]) -> DataError:
     )
 
 
-def _clean(columns: dict[str, _Column]) -> tuple[dict[str, _Column], list[str]]:
+def _clean(columns: dict[str, _Column]) -> tuple[dict[str, _Column], list[Remark]]:
     """Infinite cells were unreadable or endless: no reading either way."""
     kept, remarks = {}, []
     for name, values in columns.items():
@@ -126,9 +135,12 @@ def _clean(columns: dict[str, _Column]) -> tuple[dict[str, _Column], list[str]]:
         endless = np.isinf(column)
         if endless.any():
             column = np.where(endless, np.nan, column)
-            remarks.append(f"{np.count_nonzero(endless)} cells of {name} hold no number")
-        if np.isnan(column).all() and name not in _REQUIRED:
-            remarks.append(f"the column of {name} is empty and left out")
+            row, count = int(np.argmax(endless)) + 1, int(np.count_nonzero(endless))
+            text = f"{count} cells of {name} hold no number, first in row {row}"
+            remarks.append(Remark("no_number", text, name, count, row))
+        if name not in _REQUIRED and np.isnan(column[:1]).all() and np.isnan(column).all():
+            text = f"the column of {name} is empty and left out"
+            remarks.append(Remark("empty_column", text, name))
             continue
         kept[name] = column
     if "test_time_second" not in kept and "unix_time_second" in kept:
@@ -136,7 +148,8 @@ def _clean(columns: dict[str, _Column]) -> tuple[dict[str, _Column], list[str]]:
         first = np.flatnonzero(np.isfinite(clock))[:1]
         if first.size:
             kept["test_time_second"] = clock - clock[first[0]]
-            remarks.append("test time is the clock's time since the first row")
+            text = "test time is the clock's time since the first row"
+            remarks.append(Remark("derived_time", text, "test_time_second"))
     return kept, remarks
 
 
@@ -161,8 +174,8 @@ def _refusal(guess: Guess, verdict: Verdict, stated: str) -> UnitError | None:
         what = f"is not {stated}" if stated else "is told both ways"
     return UnitError(
         f"{guess.path}: the sign of the current {what}: {verdict.evidence}",
-        hint="Say it with a mapping: ColumnMapping(current_sign=1) where positive current charges"
-        " in the file, -1 where it discharges.",
+        hint="Say it: --current-sign 1, or ColumnMapping(current_sign=1), where positive current"
+        " charges in the file, -1 where it discharges.",
     )
 
 
@@ -175,7 +188,7 @@ def _turn(current: _Column, sign: int, direction: _Column | None) -> _Column:
 
 def _whole_numbers(
     columns: dict[str, _Column],
-) -> tuple[dict[str, Int64[np.ndarray, " time"]], list[str]]:
+) -> tuple[dict[str, Int64[np.ndarray, " time"]], list[Remark]]:
     whole, remarks = {}, []
     for name in _COUNTS:
         column = columns.get(name)
@@ -184,5 +197,6 @@ def _whole_numbers(
         if np.all(np.abs(column) < _LARGEST_COUNT) and np.all(column == np.rint(column)):
             whole[name] = column.astype(np.int64)
         else:
-            remarks.append(f"{name} is not a whole number in every row and is left out")
+            text = f"{name} is not a whole number in every row and is left out"
+            remarks.append(Remark("not_whole", text, name))
     return whole, remarks

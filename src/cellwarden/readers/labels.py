@@ -25,6 +25,10 @@ FIELDS: Final = (
     "step_index",
     "charging_capacity_ah",
     "discharging_capacity_ah",
+    "step_count",
+    "charging_energy_wh",
+    "discharging_energy_wh",
+    "internal_resistance_ohm",
 )
 # Not a field: a tester's word for charge, discharge or rest, from which a sign may be told.
 DIRECTION: Final = "direction"
@@ -80,6 +84,10 @@ _CLOCK_FACE: Final = {
 _CHARGE: Final = _prefixed("Ah", "ah amphr amphour amperehour") | {
     name: Unit("A s", 1 / 3600) for name in ("as", "c", "coulomb")
 }
+_ENERGY: Final = _prefixed("Wh", "wh watthr watthour") | {
+    name: Unit("J", 1 / 3600) for name in ("j", "joule", "ws")
+}
+_RESISTANCE: Final = _prefixed("Ω", "ohm ohms")
 _TEMPERATURE: Final = {
     **{name: Unit("°C") for name in ("c", "degc", "celsius", "cel", "degreecelsius")},
     **{name: Unit("K", 1.0, -273.15) for name in ("k", "kelvin")},
@@ -99,6 +107,10 @@ _UNITS: Final = MappingProxyType(
         "step_index": _COUNT,
         "charging_capacity_ah": _CHARGE,
         "discharging_capacity_ah": _CHARGE,
+        "step_count": _COUNT,
+        "charging_energy_wh": _ENERGY,
+        "discharging_energy_wh": _ENERGY,
+        "internal_resistance_ohm": _RESISTANCE,
         DIRECTION: {},
     }
 )
@@ -110,11 +122,11 @@ _NAMES: Final = MappingProxyType(
         "unix_time_second": "unixtime datetime dateandtime datetimeisostring dpttime absolutetime"
         " timestamp realtime systemtime date",
         "voltage_volt": "voltage cellvoltage terminalvoltage batteryvoltage ecell ewe potential"
-        " vcell u v",
-        "current_ampere": "current cellcurrent batterycurrent i",
+        " vcell packvoltage u v",
+        "current_ampere": "current cellcurrent batterycurrent packcurrent i",
         "surface_temperature_celsius": "surfacetemperature celltemperature temperaturet1"
-        " surfacetemperaturet1 batterytemperature temperature temperature1 temp temp1"
-        " auxtemperature1 t1 t",
+        " surfacetemperaturet1 batterytemperature batterytemp packtemperature"
+        " temperature temperature1 temp temp1 auxtemperature1 t1 t",
         "ambient_temperature_celsius": "ambienttemperature chambertemperature"
         " environmenttemperature stationtemperature ambienttemp chambertemp ambient",
         "cycle_count": "cyclecount cycleindex cyclenumber cyclec cyccount cycle cyc",
@@ -124,6 +136,13 @@ _NAMES: Final = MappingProxyType(
         "discharging_capacity_ah": "dischargingcapacity dischargecapacity dchgcap"
         " cycledischargingcapacity scheduledischargingcapacity stepdischargingcapacity"
         " qdischarge",
+        "step_count": "stepcount steptotal",
+        "charging_energy_wh": "chargingenergy chargeenergy chgenergy cyclechargingenergy"
+        " schedulechargingenergy stepchargingenergy",
+        "discharging_energy_wh": "dischargingenergy dischargeenergy dchgenergy"
+        " cycledischargingenergy scheduledischargingenergy stepdischargingenergy",
+        "internal_resistance_ohm": "internalresistance dcinternalresistance internalresistance1"
+        " rdc",
         DIRECTION: "state md steptype stepname status mode",
     }
 )
@@ -137,6 +156,8 @@ _BARE: Final = MappingProxyType(
         "mamps": ("current_ampere", "ma"),
         "ahcyccharge": ("charging_capacity_ah", "ah"),
         "ahcycdischarge": ("discharging_capacity_ah", "ah"),
+        "whcyccharge": ("charging_energy_wh", "wh"),
+        "whcycdischarge": ("discharging_energy_wh", "wh"),
     }
 )
 _NEEDS_UNIT: Final = frozenset({"t", "ambient", "test"})  # too short to mean one thing alone
@@ -149,7 +170,8 @@ _SPLITS: Final = (
 
 
 def _letters(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower().replace("µ", "u").replace("μ", "u"))
+    plain = text.replace("µ", "u").replace("μ", "u").replace("Ω", "ohm").replace("\u2126", "ohm")
+    return re.sub(r"[^a-z0-9]", "", plain.lower())
 
 
 def unit_of(field: str, spelling: str) -> Unit | None:

@@ -17,8 +17,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
+from cellwarden.domain import Remark
 from cellwarden.errors import DataError
-from cellwarden.readers.columns import own_columns
+from cellwarden.readers.columns import ZONE_NOTE, own_columns
 from cellwarden.readers.draft import Draft, Identity, settle
 from cellwarden.readers.layout import HEAD_BYTES, find_layout
 from cellwarden.readers.mapping import ColumnMapping, Guess
@@ -81,7 +82,7 @@ def draft(table: Table, mapping: ColumnMapping, name: str, limit: int) -> Draft:
 
 def _lay_out(
     path: Path, columns: dict[str, _Column], starts: np.ndarray, lengths: np.ndarray
-) -> list[str]:
+) -> list[Remark]:
     """Put operations on one time axis, in place; what is to be remarked."""
     numbers = columns["step_index"][starts]
     try:
@@ -94,10 +95,11 @@ def _lay_out(
     within = columns["test_time_second"]
     columns["test_time_second"] = within + np.repeat(begun - begun[:1], lengths)
     if ambient is None:
-        return [f"operations are laid one after the other, rests between them are lost ({reason})"]
+        text = f"operations are laid one after the other, rests between them are lost ({reason})"
+        return [Remark("rests_lost", text, "test_time_second", len(starts))]
     columns["unix_time_second"] = within + np.repeat(begun, lengths)
     columns["ambient_temperature_celsius"] = np.repeat(ambient, lengths)
-    return ["the clock names no time zone and is taken as UTC"]
+    return [ZONE_NOTE]
 
 
 def _one_after_another(time: _Column, starts: np.ndarray) -> _Operations:

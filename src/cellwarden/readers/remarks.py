@@ -1,106 +1,89 @@
-"""What a record shows and a reader leaves as it is: gaps, repeats, clocks that run back."""
+"""What a record shows and a reader leaves as it is, noticed in one pass over its rows.
+
+Rules
+- Rows may come in any pieces: they are looked at in blocks of `_BLOCK` rows counted from the
+  first, so that a record read in parts gets the very remarks it gets when read at once.
+- What is kept between blocks is bounded, however long the record.
+"""
 
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float64
 
-from cellwarden.domain import quantity
+from cellwarden.domain import Remark
+from cellwarden.readers.block import Block, Check
+from cellwarden.readers.clocks import Apart, Clock, Gaps, Span
+from cellwarden.readers.counters import Charge, Resets
+from cellwarden.readers.readings import Frozen, Jumps, Lines, Missing, Range
 
-__all__ = ["observe"]
+__all__ = ["Watch", "observe"]
 
-_GAP_SECOND: Final = 3600.0
-_GAP_STEPS: Final = 100.0  # a slow logger's step is no gap
-_CLOCK_SLACK: Final = 0.01  # two clocks part by this fraction before it is worth a word
-_CLOCK_SLACK_SECOND: Final = 120.0
-_YEAR_SECOND: Final = 31_557_600.0
-_LONGEST_YEARS: Final = 10.0  # longer than any cell was cycled
-_CLOCKS: Final = (("test_time_second", "test time"), ("unix_time_second", "clock"))
+_BLOCK: Final = 1 << 16
+_LEAD: Final = 2  # rows of the block before that a second difference needs
 
 _Column = Float64[np.ndarray, " time"]
 
 
-def observe(columns: dict[str, _Column]) -> list[str]:
-    """One sentence for each thing that is odd; rows count from 1."""
-    found = [
-        sentence
-        for name, title in _CLOCKS
-        if name in columns
-        for sentence in _clock(columns[name], title)
-    ]
-    # Two clocks see the same gap; the test's own is the finer.
-    gaps = _gaps(columns["test_time_second"], "test time")
-    found += gaps or _gaps(columns.get("unix_time_second", np.zeros(0)), "clock")
-    found += _clocks_apart(columns)
-    found += _span(columns["test_time_second"])
-    for name, column in columns.items():
-        missing = int(np.count_nonzero(~np.isfinite(column)))
-        if missing:
-            found.append(f"{missing} of {len(column)} rows carry no {name}")
-        row = quantity(name)
-        wild = int(np.count_nonzero((column < row.low) | (column > row.high)))
-        if wild:
-            found.append(f"{wild} readings of {name} lie outside {row.low:g} to {row.high:g}")
-    return found
+class Watch:
+    """Looks at rows as they come; `close` says what was odd."""
+
+    def __init__(self) -> None:
+        self._checks: list[Check] = []
+        self._waiting: dict[str, _Column] = {}
+        self._lead = 0
+        self._row = 1
+
+    def feed(self, columns: dict[str, _Column]) -> None:
+        """Take further rows of the same columns, in units of `Series`; positive current charges."""
+        if not self._checks:
+            self._checks = _checks(columns)
+            joined = columns
+        elif len(next(iter(self._waiting.values()))):
+            joined = {n: np.concatenate((self._waiting[n], c)) for n, c in columns.items()}
+        else:
+            joined = columns
+        count = len(joined["test_time_second"])
+        start = 0
+        while count - start - self._lead >= _BLOCK:
+            self._look(joined, start, start + self._lead + _BLOCK)
+            start += _BLOCK + self._lead - _LEAD
+            self._lead = _LEAD
+        # A copy: the rows behind it must not be kept in memory.
+        self._waiting = {name: column[start:].copy() for name, column in joined.items()}
+
+    def _look(self, columns: dict[str, _Column], start: int, stop: int) -> None:
+        cut = {name: column[start:stop] for name, column in columns.items()}
+        block = Block(cut, self._row - self._lead, self._lead)
+        # Numbers at the edge of what a double holds are remarked on, not warned of.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for check in self._checks:
+                check.feed(block)
+        self._row += stop - start - self._lead
+
+    def close(self) -> tuple[Remark, ...]:
+        """All that was odd; rows count from 1."""
+        rest = len(self._waiting.get("test_time_second", ()))
+        if rest > self._lead:
+            self._look(self._waiting, 0, rest)
+        self._waiting = {}
+        return tuple(remark for check in self._checks for remark in check.remarks())
 
 
-def _clock(time: _Column, title: str) -> list[str]:
-    step = np.diff(time)
-    if not step.size:
-        return []
-    found = []
-    back = np.flatnonzero(step < 0)
-    if back.size:
-        row = int(back[0])
-        found.append(
-            f"{title} runs backwards {_times(back.size)}, first from row {row + 1} to {row + 2}"
-            f" ({time[row]:.10g} s, then {time[row + 1]:.10g} s)"
-        )
-    same = int(np.count_nonzero(step == 0))
-    if same:
-        found.append(f"{title} stands still {_times(same)}: a row has the time of the row before")
-    return found
+def _checks(columns: dict[str, _Column]) -> list[Check]:
+    names = tuple(columns)
+    found: list[Check] = [Clock(name) for name in ("test_time_second", "unix_time_second")]
+    found += [Gaps(), Apart(), Span()]
+    found += [Range(name) for name in names]
+    found += [Missing(name) for name in names]
+    found += [Jumps(name) for name in names if name.endswith(("_volt", "_celsius"))]
+    found += [Lines("voltage_volt"), Frozen(), Charge()]
+    found += [Resets(name) for name in names if name.endswith(("_ah", "_wh", "cycle_count"))]
+    return [check for check in found if set(check.needs) <= set(names)]
 
 
-def _gaps(time: _Column, title: str) -> list[str]:
-    step = np.diff(time)
-    ahead = step[step > 0]
-    if not ahead.size:
-        return []
-    limit = max(_GAP_SECOND, _GAP_STEPS * float(np.median(ahead)))
-    gaps = np.flatnonzero(step > limit)
-    if not gaps.size:
-        return []
-    longest = int(gaps[np.argmax(step[gaps])])
-    many = "s" if gaps.size > 1 else ""
-    return [
-        (
-            f"{title} has {gaps.size} gap{many} over {limit:.0f} s,"
-            f" the longest {step[longest]:.0f} s after row {longest + 1}"
-        )
-    ]
-
-
-def _span(time: _Column) -> list[str]:
-    years = (float(np.nanmax(time)) - float(np.nanmin(time))) / _YEAR_SECOND
-    if years <= _LONGEST_YEARS:
-        return []
-    return [f"test time spans {years:.1f} years: its unit may be another than stated"]
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _clocks_apart(columns: dict[str, _Column]) -> list[str]:
-    time, clock = columns["test_time_second"], columns.get("unix_time_second")
-    if clock is None:
-        return []
-    both = np.flatnonzero(np.isfinite(time) & np.isfinite(clock))
-    if not both.size:
-        return []
-    spans = [float(values[both[-1]] - values[both[0]]) for values in (time, clock)]
-    apart = abs(spans[0] - spans[1])
-    if apart <= max(_CLOCK_SLACK_SECOND, _CLOCK_SLACK * max(map(abs, spans))):
-        return []
-    return [f"test time spans {spans[0]:.0f} s where the clock spans {spans[1]:.0f} s"]
+def observe(columns: dict[str, _Column]) -> tuple[Remark, ...]:
+    """One remark for each thing that is odd in a whole record; rows count from 1."""
+    watch = Watch()
+    watch.feed(columns)
+    return watch.close()
