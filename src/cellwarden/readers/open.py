@@ -6,28 +6,29 @@ Rules
 """
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from cellwarden.domain import Series
-from cellwarden.errors import DecodeError, UsageError
-from cellwarden.readers import bdf, calce, mapped_csv, nasa
+from cellwarden.domain import Series, Table
+from cellwarden.errors import DataError, DecodeError, UsageError
+from cellwarden.readers import arbin_res, bdf, calce, mapped_csv, nasa, rows
+from cellwarden.readers.compressed import ZIP, members, renamed, unpacked
 from cellwarden.readers.draft import Draft
-from cellwarden.readers.layout import HEAD_BYTES, find_layout
+from cellwarden.readers.jet import JET
+from cellwarden.readers.layout import HEAD_BYTES, decode_head, find_layout
 from cellwarden.readers.mapping import ColumnMapping, Guess, load_mapping
+from cellwarden.readers.refusal import NoRecordError
 from cellwarden.readers.table import MAX_ROWS, open_parquet
 
-__all__ = ["guess", "read"]
+__all__ = ["guess", "load", "read", "read_table", "records"]
 
 _GUESS_ROWS: Final = 200_000
 _PARQUET: Final = b"PAR1"
-_ZIP: Final = b"PK\x03\x04"
+_WORKBOOK: Final = "xl/workbook.xml"
 # First bytes of formats that are known and not read, and what to do instead.
 _FOREIGN: Final = (
-    (b"\x1f\x8b", "compressed with gzip", "Unpack it first."),
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "Unpack it first."),
     (b"\x89HDF", "an HDF5 file", "Export the record as CSV or Parquet."),
-    (b"\x00\x01\x00\x00Standard Jet DB", "an Arbin .res database", "Export it as CSV or .xlsx."),
     (b"BIO-LOGIC", "a BioLogic .mpr file", "Export it as text (.mpt) from EC-Lab."),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save it as .xlsx or CSV."),
     (b"MATLAB 5.0", "a MATLAB file", "Export the record as CSV."),
@@ -35,12 +36,17 @@ _FOREIGN: Final = (
 
 
 def read(
-    path: Path | str, *, mapping: ColumnMapping | Path | str | None = None, name: str | None = None
+    path: Path | str,
+    *,
+    mapping: ColumnMapping | Path | str | None = None,
+    name: str | None = None,
+    record: str | None = None,
 ) -> Series:
     """The record that a file holds, as it stands there, positive current charging.
 
     `mapping` overrides what is guessed: a `ColumnMapping`, or a TOML file with the same names.
-    `name` names the cell; without it the file does.
+    `name` names the cell; without it the file does. `record` is one of `records(path)`; without it
+    a file of several gives them joined, with a remark.
 
     Raises:
         UsageError: there is no such file to read, or the mapping does not fit it.
@@ -48,7 +54,106 @@ def read(
         UnitError: the sign of its current cannot be told, or the record contradicts it.
         DataError: it holds no record of a cell.
     """
-    return _draft(Path(path), load_mapping(mapping), name, MAX_ROWS).series()
+    place, words = Path(path), _words(mapping, record)
+    try:
+        return _draft(place, words, name, MAX_ROWS).series()
+    except NoRecordError as refusal:
+        table = None if words.columns else _table_or_none(place)
+        if table is None:
+            raise
+        text = f"{refusal}. It holds a table of {table.kind}; use read_table"
+        raise NoRecordError(text, hint=refusal.hint) from refusal
+
+
+def load(
+    path: Path | str,
+    *,
+    mapping: ColumnMapping | Path | str | None = None,
+    name: str | None = None,
+    record: str | None = None,
+) -> Series | Table:
+    """The record of a cell where a file holds one, else the table that it holds.
+
+    Raises:
+        UsageError: there is no such file to read, or the mapping does not fit it.
+        DecodeError: its bytes are no format that is known, or are damaged.
+        UnitError: the sign of its current cannot be told, or the record contradicts it.
+        DataError: it holds neither.
+    """
+    place, words = Path(path), _words(mapping, record)
+    try:
+        return _draft(place, words, name, MAX_ROWS).content()
+    except NoRecordError:
+        table = None if words.columns else _table_or_none(place, name)
+        if table is None:
+            raise
+        return table
+
+
+def read_table(path: Path | str, *, name: str | None = None) -> Table:
+    """The table that a file holds, columns named as the file names them; a record too is one.
+
+    Raises:
+        UsageError: there is no such file to read.
+        DataError: it holds no table, or is damaged.
+    """
+    place = Path(path)
+    _head(place)
+    with unpacked(place) as inside:
+        table = _plain_table(inside, name or _stem(place))
+        return replace(table, source=str(place))
+
+
+def records(
+    path: Path | str, *, mapping: ColumnMapping | Path | str | None = None
+) -> tuple[str, ...]:
+    """The names of the records in a file that holds several, in its order; none where it is one.
+
+    Raises:
+        UsageError: there is no such file to read, or the mapping does not fit it.
+        DataError: it cannot be read.
+    """
+    return _draft(Path(path), load_mapping(mapping), None, MAX_ROWS).guess.records
+
+
+def _words(mapping: ColumnMapping | Path | str | None, record: str | None) -> ColumnMapping:
+    words = load_mapping(mapping)
+    return words if record is None else replace(words, record=record)
+
+
+def _table_or_none(path: Path, name: str | None = None) -> Table | None:
+    try:
+        return read_table(path, name=name)
+    except DataError:
+        return None
+
+
+def _plain_table(path: Path, name: str) -> Table:
+    head = _head(path)
+    if head.startswith(_PARQUET):
+        return rows.parquet_table(path, name)
+    if head.startswith(ZIP):
+        inside = members(path)
+        if _WORKBOOK in inside:
+            return rows.workbook_table(path, name)
+        if len(inside) == 1:
+            with unpacked(path, zipped=inside[0]) as place:
+                if not _head(place).startswith(ZIP):
+                    return _plain_table(place, name)
+    elif _is_text(path, head):
+        return rows.text_table(path, head, name)
+    found = _plain(path, ColumnMapping(), name, MAX_ROWS).content()
+    if isinstance(found, Table):
+        return found
+    return Table(found.name, "signals", found.columns(), found.source, found.remarks)
+
+
+def _is_text(path: Path, head: bytes) -> bool:
+    try:
+        decode_head(path, head)
+    except DecodeError:
+        return False
+    return True
 
 
 def guess(path: Path | str, *, mapping: ColumnMapping | Path | str | None = None) -> Guess:
@@ -64,11 +169,19 @@ def guess(path: Path | str, *, mapping: ColumnMapping | Path | str | None = None
 
 
 def _draft(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -> Draft:
+    _head(path)
+    with unpacked(path) as place:
+        return renamed(_plain(place, mapping, name, limit), place, path)
+
+
+def _plain(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -> Draft:
     head = _head(path)
     if head.startswith(_PARQUET):
         return _parquet(path, mapping, name, limit)
-    if head.startswith(_ZIP):
-        return calce.draft_workbook(path, mapping, name or "", limit)
+    if head.startswith(ZIP):
+        return _zip(path, mapping, name, limit)
+    if head.startswith(JET):
+        return arbin_res.draft(path, mapping, name, limit)
     for magic, what, hint in _FOREIGN:
         if head.startswith(magic):
             raise DecodeError(f"{path}: {what}, which is not read", hint=hint)
@@ -88,6 +201,22 @@ def _parquet(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -
         if calce.is_calce(labels):
             return calce.draft_table(table, mapping, name or _stem(path), limit)
         return mapped_csv.draft_parquet(table, mapping, name or _stem(path), limit)
+
+
+def _zip(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -> Draft:
+    inside = members(path)
+    if _WORKBOOK in inside:
+        return calce.draft_workbook(path, mapping, name or "", limit)
+    if len(inside) != 1:
+        raise DecodeError(
+            f"{path}: a zip archive that holds no workbook but {len(inside)} files"
+            f" ({', '.join(inside)[:200]})",
+            hint="Unpack it and read its files one by one.",
+        )
+    with unpacked(path, zipped=inside[0]) as place:
+        if _head(place).startswith(ZIP) and len(members(place)) == 1:
+            raise DecodeError(f"{path}: packed more than once", hint="Unpack it first.")
+        return renamed(_plain(place, mapping, name, limit), place, path)
 
 
 def _head(path: Path) -> bytes:
