@@ -44,10 +44,15 @@ def test_the_evidence_is_that_of_the_worst_frame_whichever_batch_held_it() -> No
     assert episodes == {}
 
 
-def test_a_fault_that_did_not_go_on_is_not_told_twice() -> None:
+def test_the_end_of_a_fault_is_told_once_and_says_so() -> None:
     episodes, first = fold([breach([0, 1], [2, 0])], {}, 1.0)
+    episodes, still = fold([], episodes, QUIET_SECOND)
+    assert still == []
     episodes, last = fold([], episodes, 1 + QUIET_SECOND)
-    assert (len(first), last, episodes) == (1, [], {})
+    assert ("over_unix_time_second" in first[0].evidence, episodes) == (False, {})
+    assert [f.evidence["over_unix_time_second"] for f in last] == [0.0]
+    assert merge([*first, *last]) == last
+    assert fold([], episodes, 9000.0) == ({}, [])
 
 
 def test_the_later_word_replaces_the_earlier() -> None:

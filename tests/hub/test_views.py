@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from cellwarden.domain import Severity
+from cellwarden.domain import Finding, Severity
 from cellwarden.errors import IdentityError
 from cellwarden.hub.contract import Battery, Device, Fleet, Signals, Trust
 from cellwarden.hub.latest import Latest, read_latest
@@ -46,6 +47,7 @@ BATTERY = {
     "life_reason",
     "worst_finding",
     "finding_count",
+    "open_finding_count",
     "receipt_id",
 }
 
@@ -104,6 +106,8 @@ def test_the_worst_finding_is_the_gravest_and_of_these_the_newest(viewer: httpx.
         "signal": "voltage_volt",
         "item": 2,
         "unix_time_second": NOW,
+        "last_unix_time_second": NOW,
+        "open": True,
         "message": "rate!",
         "evidence": {"value": 4.3, "limit": 4.2},
     }
@@ -210,20 +214,74 @@ def test_a_newer_verdict_replaces_the_older_one(own: Site) -> None:
         assert battery["receipt_id"] == mark
 
 
-def test_a_battery_that_falls_silent_is_stale_and_so_is_one_that_sends_old_readings(
+def test_a_battery_is_stale_when_nothing_comes_and_not_because_its_record_is_old(
     own: Site,
 ) -> None:
     own.fill("live", sound_frames(begin=NOW - 59), pack_notes())
-    own.fill("late", sound_frames(begin=NOW - 5000), pack_notes())
+    own.fill("replayed", sound_frames(begin=1.2e9), pack_notes())
     viewer = own.sign_in("viewer")
 
-    def stale() -> dict[str, bool]:
+    def told() -> dict[str, tuple[bool, float, float]]:
         batteries = strict(viewer.get("/api/fleet"))["batteries"]
-        return {battery["device"]: battery["stale"] for battery in batteries}
+        names = ("stale", "last_sample_unix_time_second", "last_seen_unix_time_second")
+        return {battery["device"]: tuple(battery[name] for name in names) for battery in batteries}
 
-    assert stale() == {"late": True, "live": False}
-    own.clock.now += 121
-    assert stale() == {"late": True, "live": True}
+    assert told() == {"live": (False, NOW, NOW), "replayed": (False, 1.2e9 + 59, NOW)}
+    own.clock.now += 119
+    own.fill("live", sound_frames(begin=NOW + 60), pack_notes())
+    own.clock.now += 2
+    assert {name: row[0] for name, row in told().items()} == {"live": False, "replayed": True}
+
+
+def lasting(*, over: bool = False, at: float = NOW) -> Finding:
+    """A fault as the guard tells it, when it begins or when it has ended."""
+    evidence = {"value": 4.3, "frame_count": 7.0, "last_unix_time_second": at + 6}
+    end = {"over_unix_time_second": at + 6} if over else {}
+    return replace(finding(at=at), evidence=evidence | end)
+
+
+def findings_of(viewer: httpx.Client, device: str) -> list[tuple[str, bool]]:
+    told = strict(viewer.get(f"/api/batteries/{device}"))
+    return [(item["kind"], item["open"]) for item in told["findings"]]
+
+
+def test_a_finding_stays_open_until_the_guard_says_that_it_is_over(own: Site) -> None:
+    begin = NOW - 1000
+    own.fill("pack-1", sound_frames(begin=begin), pack_notes(lasting(at=begin)))
+    own.fill("pack-1", sound_frames(begin=begin + 60), pack_notes())
+    viewer = own.sign_in("viewer")
+    assert findings_of(viewer, "pack-1") == [("bounds", True)]
+    over = pack_notes(lasting(over=True, at=begin))
+    own.fill("pack-1", sound_frames(begin=begin + 400), over)
+    assert findings_of(viewer, "pack-1") == [("bounds", False)]
+    (battery,) = strict(viewer.get("/api/fleet"))["batteries"]
+    assert (battery["finding_count"], battery["open_finding_count"]) == (1, 0)
+    worst = battery["worst_finding"]
+    assert (worst["open"], worst["last_unix_time_second"]) == (False, begin + 6)
+    assert worst["evidence"] == {"value": 4.3, "frame_count": 7.0}
+
+
+def test_what_an_earlier_run_of_the_device_saw_is_open_only_if_the_next_run_sees_it(
+    own: Site,
+) -> None:
+    own.fill("pack-1", sound_frames(), pack_notes(lasting()))
+    own.makers["pack-1"].boot += 1
+    own.fill("pack-1", sound_frames(begin=NOW + 60), pack_notes(lasting(at=NOW + 60)))
+    told = strict(own.sign_in("viewer").get("/api/batteries/pack-1"))["findings"]
+    assert [(item["unix_time_second"], item["open"]) for item in told] == [
+        (NOW + 60, True),
+        (NOW, False),
+    ]
+
+
+def test_an_open_finding_is_worse_than_a_graver_one_that_is_over(own: Site) -> None:
+    own.fill("pack-1", sound_frames(), pack_notes(finding("rate", Severity.ALARM), lasting()))
+    own.fill("pack-1", sound_frames(begin=NOW + 60), pack_notes())
+    viewer = own.sign_in("viewer")
+    assert findings_of(viewer, "pack-1") == [("bounds", True), ("rate", False)]
+    (battery,) = strict(viewer.get("/api/fleet"))["batteries"]
+    assert battery["worst_finding"]["kind"] == "bounds"
+    assert (battery["finding_count"], battery["open_finding_count"]) == (2, 1)
 
 
 def test_a_battery_that_said_nothing_of_itself_is_shown_all_the_same(own: Site) -> None:

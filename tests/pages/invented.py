@@ -74,11 +74,12 @@ def _root(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _finding(kind: str, second: float) -> Json:
+def _finding(kind: str, second: float, *, lasting: bool = True) -> Json:
     severity, signal, item, message, evidence = _FINDINGS[kind]
     return {
         "kind": kind, "severity": severity, "signal": signal, "item": item,
-        "unix_time_second": second, "message": message, "evidence": evidence,
+        "unix_time_second": second, "last_unix_time_second": second + 240, "open": lasting,
+        "message": message, "evidence": evidence,
     }  # fmt: skip
 
 
@@ -122,6 +123,7 @@ def _battery(index: int, now: float) -> Json:
         "life_reason": life if isinstance(life, str) else None,
         "worst_finding": _finding(kind, now - silent - 840) if kind else None,
         "finding_count": 3 + index if kind else 0,
+        "open_finding_count": 1 if kind else 0,
         "receipt_id": _digest(name)[:20] if health else None,
     }
 
@@ -199,7 +201,7 @@ def battery_record(battery: Json, now: float) -> Json:
     fade, forecast = _fade(battery, np.random.default_rng(7))
     worst = battery["worst_finding"]
     others = [
-        _finding(("rate", "hampel", "missing")[index % 3], now - 5400 * (index + 1))
+        _finding(("rate", "hampel", "missing")[index % 3], now - 5400 * (index + 1), lasting=False)
         for index in range(battery["finding_count"] - 1)
     ]
     health = battery["health"]

@@ -133,6 +133,29 @@ def test_a_stale_battery_does_not_pass_for_a_live_one(signed_in: Page, hub: Stan
     expect(signed_in.get_by_text("not from now")).to_be_visible()
 
 
+def test_an_old_record_that_came_just_now_is_not_stale_and_says_how_old_it_is(
+    signed_in: Page, hub: StandIn
+) -> None:
+    for battery in hub.fleet["batteries"]:
+        if battery["device"] == PASSED:
+            battery["last_sample_unix_time_second"] = 1.22e9
+            battery["worst_finding"] = {
+                **battery["worst_finding"],
+                "last_unix_time_second": 1.22e9 - 9000,
+                "open": False,
+            }
+            battery.update(finding_count=1, open_finding_count=0)
+    hub.tell_fleet()
+    row = signed_in.get_by_role("row").filter(has_text=PASSED)
+    expect(row).to_contain_text("record of 29 Aug 2008")
+    expect(row).not_to_contain_text("Stale")
+    expect(row.get_by_role("cell").last).to_contain_text("over")
+    checks.open_battery(signed_in, hub.base_url, PASSED)
+    expect(signed_in.get_by_text("A record.")).to_be_visible()
+    expect(signed_in.get_by_text("0 open, 1 over")).to_be_visible()
+    expect(signed_in.get_by_text("Over since 29 Aug 2008")).to_be_visible()
+
+
 def test_the_worst_come_first_and_a_header_button_sorts_otherwise(signed_in: Page) -> None:
     first = signed_in.locator("tbody tr").first
     expect(first).to_contain_text(FAULTY)

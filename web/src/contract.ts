@@ -32,6 +32,8 @@ export interface Finding {
   signal: string;
   item: number;
   unix_time_second: number | null;
+  last_unix_time_second: number | null;
+  open: boolean; // the newest that came still shows it
   message: string;
   evidence: Record<string, number | null>;
 }
@@ -75,6 +77,7 @@ export interface Battery {
   life_reason: string | null;
   worst_finding: Finding | null;
   finding_count: number;
+  open_finding_count: number;
   receipt_id: string | null;
 }
 

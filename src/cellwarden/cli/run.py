@@ -330,7 +330,8 @@ def _worst(row: dict[str, Any]) -> str:
     if worst is None:
         return "none"
     more = f" (and {row['finding_count'] - 1} more)" if row["finding_count"] > 1 else ""
-    return f"{worst['severity'].lower()}: {worst['message']}{more}"
+    over = "" if worst["open"] else "over, "
+    return f"{over}{worst['severity'].lower()}: {worst['message']}{more}"
 
 
 def _print_forgeries(console: Console, attempts: Sequence[Attempt]) -> None:

@@ -3,9 +3,9 @@
 Rules
 - Rows that break the same rule for the same item belong together until it has been quiet for
   `QUIET_SECOND`.
-- A fault is told when it begins and, if it went on, once more when it has ended; both tellings
-  carry the same kind, severity, signal, item and first time, and the later one replaces the
-  earlier (`merge`).
+- A fault is told when it begins and once more when it has ended; both tellings carry the same
+  kind, severity, signal, item and first time, and the later one replaces the earlier (`merge`).
+- What has ended carries `over_unix_time_second`, when it was last seen; what lacks it still lasts.
 - A row in which more than `SHARED_COUNT` items break a rule is told for the signal as a whole
   (item -1), with the worst item in the evidence.
 - Evidence is in the unit of the signal, except names that carry their own.
@@ -53,7 +53,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """A fault so far; `told_count` is the number of frames when it was last told."""
+    """A fault so far, and whether it has been told."""
 
     first_unix_time_second: float
     last_unix_time_second: float
@@ -62,7 +62,7 @@ class Episode:
     text: str
     evidence: Mapping[str, float]
     unit: str = ""
-    told_count: int = 0
+    told: bool = False
 
 
 def fold(
@@ -87,11 +87,11 @@ def fold(
     for key, episode in list(still.items()):
         if decided_unix_time_second - episode.last_unix_time_second > QUIET_SECOND:
             ended.append((key, still.pop(key)))
-    findings = [tell(key, e) for key, e in ended if e.frame_count != e.told_count]
+    findings = [tell(key, episode, over=True) for key, episode in ended]
     for key, episode in still.items():
-        if episode.told_count == 0:
+        if not episode.told:
             findings.append(tell(key, episode))
-            still[key] = replace(episode, told_count=episode.frame_count)
+            still[key] = replace(episode, told=True)
     return still, sorted(findings, key=_order)
 
 
@@ -101,7 +101,7 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(last.values(), key=_order)
 
 
-def tell(key: Key, episode: Episode) -> Finding:
+def tell(key: Key, episode: Episode, *, over: bool = False) -> Finding:
     """An episode as a finding, whose time is when the fault began."""
     kind, severity, signal, item = key
     unit = episode.unit or quantity(signal).unit
@@ -112,17 +112,20 @@ def tell(key: Key, episode: Episode) -> Finding:
         if name in episode.evidence
     ]
     detail = f" ({', '.join(shown)})" if shown else ""
+    frames = "frames" if over else "frames so far"
+    end = {"over_unix_time_second": episode.last_unix_time_second} if over else {}
     return Finding(
         kind=kind,
         severity=severity,
         signal=signal,
         unix_time_second=episode.first_unix_time_second,
-        message=f"{where} {episode.text}{detail}, frames so far: {episode.frame_count}",
+        message=f"{where} {episode.text}{detail}, {frames}: {episode.frame_count}",
         item=item,
         evidence={
             **episode.evidence,
             "frame_count": float(episode.frame_count),
             "last_unix_time_second": episode.last_unix_time_second,
+            **end,
         },
     )
 
@@ -149,7 +152,7 @@ def _join(before: Episode, part: Episode) -> Episode:
         first_unix_time_second=before.first_unix_time_second,
         last_unix_time_second=max(before.last_unix_time_second, part.last_unix_time_second),
         frame_count=before.frame_count + part.frame_count,
-        told_count=before.told_count,
+        told=before.told,
     )
 
 

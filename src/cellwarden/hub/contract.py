@@ -128,19 +128,30 @@ class LifeBody(_Body):
 
 
 class FindingBody(_Body):
-    """Something that does not look right, with the numbers that say so."""
+    """Something that does not look right, with the numbers that say so.
+
+    `open` says that the newest that came still shows it; `last_unix_time_second` is when it was
+    last seen.
+    """
 
     kind: str
     severity: Literal["INFO", "WARNING", "ALARM"]
     signal: str
     item: int
     unix_time_second: Number
+    last_unix_time_second: Number
+    open: bool
     message: str
     evidence: dict[str, Number]
 
 
 class Battery(_Body):
-    """One battery as it was last heard of."""
+    """One battery as it was last heard of.
+
+    `stale` says that nothing came for a while; a record that is sent years later is not stale,
+    its `last_sample_unix_time_second` says how old it is. The worst finding is the gravest of those
+    that are open, or of all where none is.
+    """
 
     device: str
     chemistry: str | None
@@ -161,6 +172,7 @@ class Battery(_Body):
     life_reason: str | None
     worst_finding: FindingBody | None
     finding_count: int
+    open_finding_count: int
     receipt_id: str | None
 
 

@@ -14,9 +14,24 @@ from cellwarden.hub.contract import Verdict as VerdictBody
 from cellwarden.hub.latest import Latest
 from cellwarden.hub.service import Hub
 
-__all__ = ["FINDING_COLUMNS", "FleetView", "finding_of", "read_verdict"]
+__all__ = ["FINDINGS", "FINDING_COLUMNS", "FleetView", "finding_of", "read_verdict"]
 
-FINDING_COLUMNS: Final = "kind, severity, signal, item, unix_time_second, message, evidence"
+FINDING_COLUMNS: Final = "kind, severity, signal, item, unix_time_second, message, evidence, open"
+# Findings of one device (or of all) with whether each is open. The guard says when a fault is over
+# (`over_unix_time_second`); a device that was started again begins to watch anew and tells again
+# what still lasts. What counts no frames is no fault in time: it is open in the newest batch alone.
+FINDINGS: Final = (
+    "(SELECT finding.*,"
+    " NOT contains(evidence, '\"over_unix_time_second\"') AND sequence >="
+    "  CASE WHEN contains(evidence, '\"frame_count\"') THEN first_sequence ELSE last_sequence END"
+    " AS open FROM (SELECT *, rowid AS row_id FROM finding"
+    "  WHERE device = coalesce(?, device)) AS finding"
+    " JOIN (SELECT device, min(sequence) AS first_sequence, max(sequence) AS last_sequence"
+    "  FROM batch WHERE device = coalesce(?, device) GROUP BY device, boot"
+    "  QUALIFY row_number() OVER (PARTITION BY device ORDER BY boot DESC) = 1) AS run"
+    " USING (device))"
+)
+_OVER: Final = "over_unix_time_second"
 _UNREAD: Final = "the stored verdict cannot be read"
 _UNREADABLE: Final = VerdictBody(health_reason=_UNREAD, life_reason=_UNREAD)
 _SEVERITY: Final[dict[int, Literal["INFO", "WARNING", "ALARM"]]] = {
@@ -26,6 +41,7 @@ _SEVERITY: Final[dict[int, Literal["INFO", "WARNING", "ALARM"]]] = {
 }
 _AT_A_GLANCE: Final = ("health", "health_reason", "life", "life_reason")
 _Known = tuple[str, VerdictBody]
+_Found = tuple[int, int, FindingBody]
 _log = structlog.get_logger()
 
 
@@ -87,7 +103,7 @@ class FleetView:
         latest: Latest,
         now: float,
         pack: tuple[Any, ...] | None,
-        findings: tuple[int, FindingBody] | None,
+        findings: _Found | None,
         known: _Known | None,
     ) -> Battery:
         chemistry, nominal, series_count = pack or (None, None, latest.cell_count)
@@ -110,15 +126,15 @@ class FleetView:
             health_reason=verdict.health_reason,
             life=verdict.life,
             life_reason=verdict.life_reason,
-            worst_finding=findings[1] if findings else None,
+            worst_finding=findings[2] if findings else None,
             finding_count=findings[0] if findings else 0,
+            open_finding_count=findings[1] if findings else 0,
             receipt_id=receipt_id,
         )
 
     def _is_stale(self, latest: Latest, now: float) -> bool:
-        """A reading is as old as it is, also when it was delivered late."""
-        oldest = min(latest.received_unix_time_second, latest.sample_unix_time_second)
-        return now - oldest > self._stale_second
+        """Nothing came for a while; how old the readings are themselves is told beside it."""
+        return now - latest.received_unix_time_second > self._stale_second
 
     def _packs(self, device: str | None) -> dict[str, tuple[Any, ...]]:
         rows = self._hub.store.rows(
@@ -128,16 +144,18 @@ class FleetView:
         )
         return {name: tuple(pack) for name, pack in rows}
 
-    def _findings(self, device: str | None) -> dict[str, tuple[int, FindingBody]]:
-        """How many, and the worst: the gravest, of these the newest."""
+    def _findings(self, device: str | None) -> dict[str, _Found]:
+        """How many, how many open, and the worst: an open one, the gravest, of these the newest."""
         rows = self._hub.store.rows(
-            f"SELECT device, count, {FINDING_COLUMNS} FROM (SELECT device, count(*) AS count,"
-            "  arg_max(rowid, row(severity, unix_time_second)) AS worst FROM finding"
-            "  WHERE device = coalesce(?, device) GROUP BY device)"
-            " JOIN (SELECT rowid AS worst, * EXCLUDE (device) FROM finding) USING (worst)",
-            [device],
+            f"WITH told AS {FINDINGS}"
+            f" SELECT device, count, open_count, {FINDING_COLUMNS} FROM"
+            "  (SELECT device, count(*) AS count, count_if(open)::BIGINT AS open_count,"
+            "   arg_max(row_id, row(open, severity, unix_time_second)) AS row_id"
+            "   FROM told GROUP BY device)"
+            "  JOIN (SELECT * EXCLUDE (device) FROM told) USING (row_id)",
+            [device, device],
         )
-        return {row[0]: (row[1], finding_of(row[2:])) for row in rows}
+        return {row[0]: (row[1], row[2], finding_of(row[3:])) for row in rows}
 
     def _read_verdicts(self, device: str | None) -> None:
         """Take up verdicts that are new; the long JSON of the others is not read again."""
@@ -179,13 +197,16 @@ def _read_verdict(text: str, receipt_id: str) -> VerdictBody:
 
 def finding_of(row: tuple[Any, ...]) -> FindingBody:
     """A row of the table as the pages show it."""
-    kind, severity, signal, item, at, message, evidence = row
+    kind, severity, signal, item, at, message, text, is_open = row
+    evidence = json.loads(text)
     return FindingBody(
         kind=kind,
         severity=_SEVERITY[severity],
         signal=signal,
         item=item,
         unix_time_second=at,
+        last_unix_time_second=evidence.pop("last_unix_time_second", at),
+        open=is_open,
         message=message,
-        evidence=json.loads(evidence),
+        evidence={name: value for name, value in evidence.items() if name != _OVER},
     )

@@ -17,7 +17,7 @@ from cellwarden.hub.contract import (
     Trust,
 )
 from cellwarden.hub.contract import Verdict as VerdictBody
-from cellwarden.hub.fleet import FINDING_COLUMNS, FleetView, finding_of, read_verdict
+from cellwarden.hub.fleet import FINDING_COLUMNS, FINDINGS, FleetView, finding_of, read_verdict
 from cellwarden.hub.problems import Declined
 from cellwarden.hub.service import Hub
 from cellwarden.hub.signals import read_signals
@@ -42,14 +42,14 @@ class Views:
         return self.glance.fleet()
 
     def battery(self, device: str) -> BatteryDetail:
-        """One battery with its newest findings and what its verdict rests on."""
+        """One battery with its findings, open ones first, and what its verdict rests on."""
         battery = self.glance.battery(device)
         if battery is None:
             raise _unknown("battery")
         rows = self._hub.store.rows(
-            f"SELECT {FINDING_COLUMNS} FROM finding WHERE device = ?"
-            " ORDER BY unix_time_second DESC LIMIT ?",
-            [device, _FINDINGS],
+            f"SELECT {FINDING_COLUMNS} FROM {FINDINGS}"
+            " ORDER BY open DESC, unix_time_second DESC LIMIT ?",
+            [device, device, _FINDINGS],
         )
         verdict = VerdictBody()
         if battery.receipt_id is not None:

@@ -9,7 +9,7 @@ export type Choice = 'all' | 'attention' | 'stale' | 'untold';
 
 const RANK = { INFO: 1, WARNING: 2, ALARM: 3 } as const;
 const rank = (battery: Battery): number =>
-  battery.worst_finding ? RANK[battery.worst_finding.severity] : 0;
+  battery.worst_finding?.open ? RANK[battery.worst_finding.severity] : 0;
 
 export const CHOICES: Record<Choice, { name: string; holds: (battery: Battery) => boolean }> = {
   all: { name: 'All', holds: () => true },
