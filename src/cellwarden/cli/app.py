@@ -50,14 +50,31 @@ def _with_aes256_only() -> None:
 @app.command()
 def init(
     home: HomeOption = None,
+    *,
     device_port: Annotated[int, typer.Option(help="Where devices connect.")] = 8443,
     page_port: Annotated[int, typer.Option(help="Where browsers connect.")] = 8440,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    lake: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="CATALOG FILES", help="Keep rows in a lake that hubs can share."),
+    ] = None,
+    join: Annotated[
+        Path | None, typer.Option(help="Another home: one more hub on the lake of its hub.")
+    ] = None,
 ) -> None:
     """Make a new installation: authority, hub, operator, trust roots."""
     from cellwarden.cli.home import Home
+    from cellwarden.hub.store import LakeStore
 
     place = Home.find(home)
-    password = place.init(device_port=device_port, page_port=page_port)
+    if join is not None:
+        if lake is not None:
+            raise UsageError("a hub that joins has the other's lake", hint="Leave --lake out.")
+        place.join(Home(join.absolute()), device_port=device_port, page_port=page_port, host=host)
+        typer.echo(f"One more hub of {join} in {place.path}; it holds the ledger's keys.")
+        return
+    on = None if lake is None else LakeStore(*lake)
+    password = place.init(device_port=device_port, page_port=page_port, host=host, lake=on)
     typer.echo(f"Installation in {place.path}")
     if password:
         typer.echo(f"Sign in as admin with {password} - shown this once.")

@@ -19,6 +19,7 @@ from cellwarden.cli.client import HubClient
 from cellwarden.cli.home import Home
 from cellwarden.errors import DecodeError, Error, UnavailableError, UsageError
 from cellwarden.hub.backup import SNAPSHOT, snapshot
+from cellwarden.hub.config import load_config
 from cellwarden.hub.store import FileStore, Store
 from cellwarden.trust.keys import FileKeyStore
 
@@ -40,14 +41,17 @@ def back_up(home: Home, target: Path, console: Console) -> None:
         raise UsageError(f"{target} exists", hint="Name a new file.")
     if not home.exists():
         raise UsageError(f"{home.path} is not an installation", hint="Give --home.")
-    copy = _copy_of_store(home)
+    copy = None if _on_lake(home) else _copy_of_store(home)
     try:
         _write(target, home, copy, masters=False)
         _write(keys, home, copy, masters=True)
     finally:
-        copy.unlink(missing_ok=True)
+        if copy is not None:
+            copy.unlink(missing_ok=True)
     console.print(f"Backup: {target} ({target.stat().st_size:,} bytes)")
     console.print(f"Keys:   {keys} - keep them somewhere else; each is useless alone.")
+    if copy is None:
+        console.print("Rows:   not in it; back up the lake's PostgreSQL and its files together.")
 
 
 def restore(home: Home, archive: Path, keys: Path, console: Console) -> None:
@@ -62,14 +66,12 @@ def restore(home: Home, archive: Path, keys: Path, console: Console) -> None:
     try:
         for file in (archive, keys):
             _extract(file, home.path)
-        size = _tree_size(home, archive)
+        told = _what_is_there(home, archive)
     except Error:
         # Whole or not at all: the folder was empty, and is again for the next attempt.
         shutil.rmtree(home.path, ignore_errors=True)
         raise
-    console.print(
-        f"Restored to {home.path}: ledger of {size} entries. Now run `cellwarden verify`."
-    )
+    console.print(f"Restored to {home.path}: {told}. Now run `cellwarden verify`.")
 
 
 def _extract(file: Path, folder: Path) -> None:
@@ -88,8 +90,15 @@ def _extract(file: Path, folder: Path) -> None:
         raise UnavailableError(f"cannot restore: {error}", hint="Check the disk.") from error
 
 
-def _tree_size(home: Home, archive: Path) -> int:
-    """Entries of the restored ledger; the store is the last thing in an archive."""
+def _on_lake(home: Home) -> bool:
+    return load_config(home.hub).store == "lake"
+
+
+def _what_is_there(home: Home, archive: Path) -> str:
+    """How large the restored ledger is; the store is the last thing in an archive."""
+    # Trust roots come last in the archive of a hub on a lake.
+    if (home.hub / "config.toml").exists() and _on_lake(home) and home.exists():
+        return "rows are in its lake"
     if not (home.path / _STORE).exists():
         raise DecodeError(
             f"{archive} is not a backup, or is cut short: it has no store",
@@ -97,7 +106,8 @@ def _tree_size(home: Home, archive: Path) -> int:
         )
     store = Store(FileStore(home.path / _STORE, FileKeyStore(home.hub / "keys").get("store")))
     try:
-        return int(store.rows("SELECT coalesce(max(size), 0) FROM checkpoint")[0][0])
+        size = store.rows("SELECT coalesce(max(size), 0) FROM checkpoint")[0][0]
+        return f"ledger of {size} entries"
     finally:
         store.close()
 
@@ -114,7 +124,7 @@ def _copy_of_store(home: Home) -> Path:
         store.close()
 
 
-def _write(target: Path, home: Home, store_copy: Path, *, masters: bool) -> None:
+def _write(target: Path, home: Home, store_copy: Path | None, *, masters: bool) -> None:
     """One of the two files, written beside and moved into place when it is whole."""
     partial = target.with_name(f".{target.name}")
     try:
@@ -126,7 +136,7 @@ def _write(target: Path, home: Home, store_copy: Path, *, masters: bool) -> None
                     wanted = (path.name == _MASTER) == masters and name != _STORE
                     if path.is_file() and path != store_copy and wanted:
                         _add(tar, path, name)
-                if not masters:
+                if not masters and store_copy is not None:
                     tar.add(store_copy, _STORE)
             file.flush()
             os.fsync(file.fileno())

@@ -14,7 +14,7 @@ from cellwarden.edge.config import open_outbox
 from cellwarden.errors import Error, LedgerError, UnavailableError
 from cellwarden.hub.audit import HubView, StoreView
 from cellwarden.hub.config import load_config
-from cellwarden.hub.store import FileStore, Store
+from cellwarden.hub.place import open_store
 from cellwarden.trust.identity import Roots, load_certificate, load_key
 from cellwarden.trust.keys import FileKeyStore
 from cellwarden.trust.ledger import NoteKey
@@ -90,8 +90,7 @@ def ledger_view(home: Home) -> Iterator[tuple[View, str]]:
         finally:
             live.close()
         return
-    key = FileKeyStore(home.hub / "keys").get("store")
-    store = Store(FileStore(home.hub / "store.duckdb", key))
+    store = open_store(home.hub)
     try:
         yield StoreView(store), "the hub's files"
     finally:

@@ -20,6 +20,7 @@ from cellwarden.cli.client import HubClient
 from cellwarden.cli.home import Home
 from cellwarden.errors import Error, UnavailableError
 from cellwarden.hub.config import load_config
+from cellwarden.hub.place import open_store
 from cellwarden.hub.store import FileStore, Store
 from cellwarden.trust.identity import load_certificate, utc
 from cellwarden.trust.keys import FileKeyStore
@@ -29,6 +30,10 @@ __all__ = ["doctor_command"]
 
 _ENOUGH_BYTES: Final = 1 << 30
 _SOON_DAYS: Final = 30
+_LAKE_HINT: Final = (
+    "Check that PostgreSQL runs, `lake_catalog` and `lake_data_path` in the hub's config.toml, and"
+    " that `pip install 'cellwarden[lake]'` was done; see docs/several-hubs.md."
+)
 _OLDEST_CLOCK: Final = 1_795_000_000.0  # nobody runs this before it was written
 
 
@@ -133,6 +138,16 @@ def _disk(home: Home) -> _Finding:
     )
 
 
+def _look_at_lake(home: Home) -> str:
+    importlib.import_module("cellwarden.hub.office")  # the client that elects the writer
+    store = open_store(home.hub)
+    try:
+        entries = store.rows("SELECT coalesce(max(size), 0) FROM checkpoint")[0][0]
+    finally:
+        store.close()
+    return f"catalog and files answer, ledger of {entries} entries"
+
+
 def _installation(home: Home) -> Iterator[_Finding]:
     if not home.exists():
         yield _Finding("installation", good=True, said=f"none in {home.path} yet")
@@ -143,6 +158,9 @@ def _installation(home: Home) -> Iterator[_Finding]:
         lambda: f"{len(FileKeyStore(home.hub / 'keys').get('store')) * 8}-bit store key opens",
         "Restore the keys from the backup's key file.",
     )
+    config = load_config(home.hub)
+    if config.store == "lake":
+        yield _tried("lake", lambda: _look_at_lake(home), _LAKE_HINT)
     certificates = [home.hub / "hub.crt", *sorted((home.path / "edge").glob("*/device.crt"))]
     for path in certificates:
         left = load_certificate(path.read_bytes()).not_valid_after_utc - utc(time.time())
@@ -154,7 +172,6 @@ def _installation(home: Home) -> Iterator[_Finding]:
                 hint="Enrol the device again, or renew the hub's certificate.",
             )
     yield _Finding("certificates", good=True, said=f"{len(certificates)} looked at")
-    config = load_config(home.hub)
     with HubClient(home) as client:
         state = "running" if client.is_up() else "not running"
     yield _Finding("hub", good=True, said=f"{state}, devices at {config.host}:{config.device_port}")

@@ -9,9 +9,9 @@ from cellwarden.cli.client import HubClient
 from cellwarden.cli.home import Home
 from cellwarden.errors import UsageError
 from cellwarden.hub.export import export_table, form_of
-from cellwarden.hub.store import FileStore, Store
+from cellwarden.hub.place import open_store
 from cellwarden.hub.tiles import write_tiles
-from cellwarden.trust.keys import FileKeyStore, write_durably
+from cellwarden.trust.keys import write_durably
 from cellwarden.trust.ledger import NoteKey
 
 __all__ = ["export_command", "export_tiles"]
@@ -33,9 +33,7 @@ def export_command(home: Home, table: str, target: Path, device: str | None) -> 
             write_durably(target, content, mode=0o600)
             typer.echo(f"{target}: {len(content):,} bytes, through the running hub")
             return
-    store = Store(
-        FileStore(home.hub / "store.duckdb", FileKeyStore(home.hub / "keys").get("store"))
-    )
+    store = open_store(home.hub)
     try:
         count = export_table(store, table, target, device)
     finally:

@@ -5,6 +5,8 @@ HOME/hub/         the hub: keys, hub.crt, config.toml, store.duckdb
 HOME/edge/NAME/   a device: keys, device.crt, hub.toml, outbox.sqlite
 HOME/operator/    the person who ran `init`: keys, operator.crt
 HOME/trust.toml   what a verifier is to trust: authority and ledger key; keep a copy elsewhere
+
+An installation that has joined another one's lake has no authority and no devices of its own.
 """
 
 import os
@@ -26,6 +28,7 @@ from cellwarden.hub import setup as hub_setup
 from cellwarden.hub.accounts import create_first_administrator
 from cellwarden.hub.app import open_hub
 from cellwarden.hub.config import HubConfig, load_config
+from cellwarden.hub.store import LakeStore
 from cellwarden.trust.identity import (
     Authority,
     Identity,
@@ -87,9 +90,16 @@ class Home:
         return self.trust.exists()
 
     def init(
-        self, *, device_port: int = 8443, page_port: int = 8440, host: str = "127.0.0.1"
+        self,
+        *,
+        device_port: int = 8443,
+        page_port: int = 8440,
+        host: str = "127.0.0.1",
+        lake: LakeStore | None = None,
     ) -> str | None:
         """A new authority, hub and operator; gives the first administrator's password.
+
+        With a `lake` the hub keeps its rows there, and others can join it.
 
         Raises:
             UsageError: there is an installation already.
@@ -105,9 +115,12 @@ class Home:
         write_durably(root, authority.certificate.public_bytes(Encoding.PEM))
         origin = f"cellwarden.local/{secrets.token_hex(4)}"
         config = HubConfig(origin, host, device_port, page_port)
+        if lake is not None:
+            config = msgspec.structs.replace(
+                config, store="lake", lake_catalog=lake.catalog, lake_data_path=lake.data_path
+            )
         hub_setup.create_hub(self.hub, config)
-        self._certify_hub(authority, config)
-        self._make_operator(authority)
+        self._certify(self, authority)
         address = hub_setup.hub_address(self.hub, config)
         trust = TrustRoots(root.read_text(), address["ledger_key"])
         write_durably(self.trust, msgspec.toml.encode(trust))
@@ -116,6 +129,40 @@ class Home:
             return create_first_administrator(hub)
         finally:
             hub.close()
+
+    def join(
+        self,
+        other: "Home",
+        *,
+        device_port: int = 8443,
+        page_port: int = 8440,
+        host: str = "127.0.0.1",
+    ) -> None:
+        """One more hub on the lake of another: its own key and certificate, the ledger's keys.
+
+        Done where the other's authority is; the folder has no authority of its own.
+
+        Raises:
+            UsageError: there is an installation here, or the other keeps its rows in a file.
+        """
+        if self.exists():
+            raise UsageError(f"{self.path} is set up already", hint="Choose another --home.")
+        theirs = load_config(other.hub)
+        if theirs.store != "lake":
+            raise UsageError(
+                f"the hub in {other.path} keeps its rows in a file, which one process opens",
+                hint="Hubs share a lake: see docs/several-hubs.md.",
+            )
+        authority = other.authority()
+        config = msgspec.structs.replace(
+            theirs, host=host, device_port=device_port, page_port=page_port
+        )
+        hub_setup.create_hub(self.hub, config, FileKeyStore(other.hub / "keys"))
+        other._certify(self, authority)  # noqa: SLF001  another of our own kind
+        listed = other.hub / "crl.pem"
+        if listed.exists():
+            write_durably(self.hub / "crl.pem", listed.read_bytes())
+        write_durably(self.trust, other.trust.read_bytes())
 
     def enrol(self, name: str) -> Path:
         """A new device: its key is made in its folder, the authority signs its certificate.
@@ -152,7 +199,10 @@ class Home:
         """The certificate authority, which lives on this machine until it is moved."""
         folder = self.path / "authority"
         if not (folder / "ca.crt").exists():
-            raise UsageError(f"no authority in {folder}", hint="Run `cellwarden init` first.")
+            raise UsageError(
+                f"no authority in {folder}",
+                hint="Run `cellwarden init` first, or go where the authority is.",
+            )
         certificate = load_certificate((folder / "ca.crt").read_bytes())
         return Authority(certificate, load_key(FileKeyStore(folder / "keys").get("authority")))
 
@@ -169,20 +219,19 @@ class Home:
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             raise UsageError(f"{path}: {error}", hint="Use the file that init wrote.") from error
 
-    def _certify_hub(self, authority: Authority, config: HubConfig) -> None:
+    def _certify(self, place: "Home", authority: Authority) -> None:
+        """Certificates for the hub and the operator of an installation, listed in this one."""
+        config = load_config(place.hub)
         identity = Identity("hub", config.origin.rsplit("/", 1)[-1])
-        key = load_key(FileKeyStore(self.hub / "keys").get("identity"))
+        key = load_key(FileKeyStore(place.hub / "keys").get("identity"))
         hosts = sorted({"localhost", "127.0.0.1", config.host} - {"0.0.0.0"})  # noqa: S104  left out
         certificate = self._issue(authority, request(identity, key), identity, hosts)
-        hub_setup.install_certificate(self.hub, certificate, authority.certificate)
-
-    def _make_operator(self, authority: Authority) -> None:
+        hub_setup.install_certificate(place.hub, certificate, authority.certificate)
         identity = Identity("operator", "local", "administrator")
-        keys = FileKeyStore.create(self.operator / "keys")
-        key = new_key()
+        keys, key = FileKeyStore.create(place.operator / "keys"), new_key()
         keys.put("identity", pack_key(key))
         certificate = self._issue(authority, request(identity, key), identity)
-        write_durably(self.operator / "operator.crt", certificate.public_bytes(Encoding.PEM))
+        write_durably(place.operator / "operator.crt", certificate.public_bytes(Encoding.PEM))
 
     def _issue(
         self, authority: Authority, asked: bytes, identity: Identity, hosts: list[str] | None = None

@@ -8,8 +8,7 @@ from cellwarden.cli.client import HubClient
 from cellwarden.cli.home import Home
 from cellwarden.domain import check_name
 from cellwarden.hub.accounts import renew_password
-from cellwarden.hub.store import FileStore, Store
-from cellwarden.trust.keys import FileKeyStore
+from cellwarden.hub.place import open_store
 
 __all__ = ["password_command"]
 
@@ -28,8 +27,7 @@ def password_command(home: Home, user: str) -> None:
         if up:
             new = str(client.post(f"/api/accounts/{user}/password").json()["password"])
     if not up:
-        key = FileKeyStore(home.hub / "keys").get("store")
-        store = Store(FileStore(home.hub / "store.duckdb", key))
+        store = open_store(home.hub)
         try:
             new = renew_password(store, user, _ACTOR)
         finally:

@@ -7,6 +7,7 @@ Rules
 - A new password is random; the hub shows it once and never again.
 """
 
+import hashlib
 import secrets
 import time
 import unicodedata
@@ -22,6 +23,7 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from cellwarden.domain import check_name
 from cellwarden.errors import UnavailableError, UsageError
+from cellwarden.hub.contention import insist, touch
 from cellwarden.hub.roles import Role
 from cellwarden.hub.service import Hub
 from cellwarden.hub.store import Store
@@ -33,6 +35,7 @@ __all__ = [
     "Passwords",
     "check_new_password",
     "create_first_administrator",
+    "mark_of",
     "new_password",
     "renew_password",
 ]
@@ -134,17 +137,19 @@ class Accounts:
             UsageError: the name is taken, or cannot be one.
         """
         check_name(name)
-        with self._store.alone():
+
+        def write() -> None:
             if any(account.name.lower() == name.lower() for account in self.all()):
                 raise UsageError(f"there is an account {name}", hint="Choose another name.")
-            with self._store.transaction() as store:
-                store.add(
-                    "account",
-                    name=name,
-                    role=str(role),
-                    password_hash=password_hash,
-                    created_unix_time_second=self._clock(),
-                )
+            self._store.add(
+                "account",
+                name=name,
+                role=str(role),
+                password_hash=password_hash,
+                created_unix_time_second=self._clock(),
+            )
+
+        self._alone(write)
 
     def remove(self, name: str) -> None:
         """An account goes.
@@ -152,7 +157,8 @@ class Accounts:
         Raises:
             UsageError: there is none, or it is the last administrator.
         """
-        with self._store.alone():
+
+        def write() -> None:
             accounts = {account.name: account for account in self.all()}
             if name not in accounts:
                 raise UsageError("there is no such account", hint="Look at the list of accounts.")
@@ -161,8 +167,9 @@ class Accounts:
                 raise UsageError(
                     f"{name} is the last administrator", hint="Make another administrator first."
                 )
-            with self._store.transaction() as store:
-                store.execute("DELETE FROM account WHERE name = ?", [name])
+            self._store.execute("DELETE FROM account WHERE name = ?", [name])
+
+        self._alone(write)
 
     def change(self, name: str, password_hash: str) -> None:
         """Another password.
@@ -170,13 +177,34 @@ class Accounts:
         Raises:
             UsageError: there is no such account.
         """
-        with self._store.alone():
+
+        def write() -> None:
             if self.find(name) is None:
                 raise UsageError("there is no such account", hint="Look at the list of accounts.")
-            with self._store.transaction() as store:
-                store.execute(
-                    "UPDATE account SET password_hash = ? WHERE name = ?", [password_hash, name]
-                )
+            self._store.execute(
+                "UPDATE account SET password_hash = ? WHERE name = ?", [password_hash, name]
+            )
+
+        self._alone(write)
+
+    def marks(self) -> dict[str, bytes]:
+        """What a session of each account rests on: another password gives another mark."""
+        rows = self._store.rows("SELECT name, password_hash FROM account")
+        return {name: mark_of(known) for name, known in rows}
+
+    def _alone(self, write: Callable[[], None]) -> None:
+        """What is looked at first stays true until it is written, in every hub on this store."""
+
+        def look_and_write() -> None:
+            touch(self._store, "account")
+            write()
+
+        insist(self._store, look_and_write)
+
+
+def mark_of(password_hash: str) -> bytes:
+    """Tells two passwords of an account apart, and nothing else of them."""
+    return hashlib.sha256(password_hash.encode()).digest()
 
 
 def check_new_password(user: str, old: str, new: str) -> None:

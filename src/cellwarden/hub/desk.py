@@ -12,7 +12,14 @@ from starlette.responses import JSONResponse, Response
 
 from cellwarden.errors import Error, IdentityError, UnavailableError, UsageError
 from cellwarden.hub.access import COOKIE, Principal, address_of
-from cellwarden.hub.accounts import Account, Accounts, Passwords, check_new_password, new_password
+from cellwarden.hub.accounts import (
+    Account,
+    Accounts,
+    Passwords,
+    check_new_password,
+    mark_of,
+    new_password,
+)
 from cellwarden.hub.contract import (
     AccountBody,
     Credentials,
@@ -52,6 +59,12 @@ class Desk:
         self._by_account = Throttle(_TRIES, _TRY_SECOND)
         self._by_address = Throttle(_ADDRESS_TRIES, _ADDRESS_SECOND)
         self._recorded = Throttle(_ADDRESS_TRIES, _TRY_SECOND)
+        hub.watch(self._keep_sessions)
+
+    def _keep_sessions(self) -> None:
+        """Another hub may have removed an account, or changed its password."""
+        if len(self._sessions):
+            self._sessions.keep(self._accounts.marks())
 
     async def sign_in(self, request: Request, told: Credentials) -> tuple[str, SessionBody]:
         """A new session and its token.
@@ -74,7 +87,7 @@ class Desk:
         before = self._sessions.find(request.cookies.get(COOKIE, ""))
         if before is not None:
             self._sessions.close(before)
-        token, session = self._sessions.open(account.name, account.role)
+        token, session = self._sessions.open(account.name, account.role, mark_of(found[1]))
         if await anyio.to_thread.run_sync(self._accounts.find, account.name) != found:
             # The password was changed, or the account went, while the old one was being checked.
             self._sessions.close(session)
@@ -121,6 +134,7 @@ class Desk:
             raise IdentityError("the old password is wrong", hint="Type it again.")
         hashed = await self._passwords.hash(new)
         await anyio.to_thread.run_sync(self._accounts.change, who.name, hashed)
+        who.session.mark = mark_of(hashed)
         self._sessions.close_user(who.name, but=who.session)
         self._by_account.forgive(who.name.lower())
         await self._note(who.actor, "change password")

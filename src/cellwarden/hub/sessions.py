@@ -4,6 +4,8 @@ Rules
 - The token is 256 random bits and known to the browser alone; the hub keeps its SHA-256.
 - A session ends when it was not used for a while, when it is old, at sign-out, and when its
   account goes or changes its password.
+- Where several hubs share a store, a session ends within seconds of what another hub did to its
+  account: each session bears the mark of the password that it was opened with.
 - The number of sessions is bounded, per account too; the one not used longest makes room.
 """
 
@@ -11,7 +13,7 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +34,7 @@ class Session:
     used: float
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES), repr=False)
     ended: bool = False
+    mark: bytes = field(default=b"", repr=False)
 
 
 class Sessions:
@@ -57,10 +60,10 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, user: str, role: Role) -> tuple[str, Session]:
+    def open(self, user: str, role: Role, mark: bytes = b"") -> tuple[str, Session]:
         """A new session and its token, which is told once."""
         token, now = secrets.token_urlsafe(_TOKEN_BYTES), self._clock()
-        session = Session(user, role, now, now)
+        session = Session(user, role, now, now, mark=mark)
         with self._lock:
             self._make_room(user)
             self._open[_hash(token)] = session
@@ -95,6 +98,11 @@ class Sessions:
         """End all sessions of an account, save perhaps the one that asks for it."""
         with self._lock:
             self._end([k for k, s in self._open.items() if s.user == user and s is not but])
+
+    def keep(self, marks: Mapping[str, bytes]) -> None:
+        """End the sessions whose account is not among these, or has another password by now."""
+        with self._lock:
+            self._end([k for k, s in self._open.items() if marks.get(s.user) != s.mark])
 
     def _make_room(self, user: str) -> None:
         self._end([key for key, session in self._open.items() if not self.alive(session)])

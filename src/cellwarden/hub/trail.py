@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from cellwarden.hub.contention import insist
 from cellwarden.hub.store import Store
 
 __all__ = ["Trail"]
@@ -24,15 +25,14 @@ class Trail:
 
     def note(self, actor: str, action: str, subject: str = "", outcome: str = "done") -> None:
         """Put one decision on record."""
-        with self._store.transaction() as store:
-            store.add(
-                "audit",
-                unix_time_second=self._clock(),
-                actor=_plain(actor),
-                action=_plain(action),
-                subject=_plain(subject),
-                outcome=_plain(outcome),
-            )
+        row = {
+            "unix_time_second": self._clock(),
+            "actor": _plain(actor),
+            "action": _plain(action),
+            "subject": _plain(subject),
+            "outcome": _plain(outcome),
+        }
+        insist(self._store, lambda: self._store.add("audit", **row))
 
 
 def _plain(text: str) -> str:
