@@ -178,13 +178,20 @@ def read(
     mapping: Annotated[
         Path | None, typer.Option(help="A TOML file that says what the columns are.")
     ] = None,
+    current_sign: Annotated[
+        int | None,
+        typer.Option(help="1 where positive current charges in the file, -1 where it discharges."),
+    ] = None,
+    record: Annotated[
+        str | None, typer.Option(help="One record of a file that holds several.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write it as BDF, .csv or .parquet.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Read a battery file and say what it holds; no hub and no keys are needed."""
     from cellwarden.cli.read import read_command
 
-    read_command(file, dry_run, mapping, out, as_json)
+    read_command(file, dry_run, mapping, out, as_json, current_sign=current_sign, record=record)
 
 
 @app.command()

@@ -6,18 +6,28 @@ Imported when the command runs: readers bring DuckDB with them.
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as Grid
 
-from cellwarden.domain import Remark, Series, Severity, quantity
-from cellwarden.readers import Guess, by_severity, guess, read, severity, write_bdf
+from cellwarden.domain import TABLE_KINDS, Remark, Series, Severity, Table, quantity
+from cellwarden.errors import UsageError
+from cellwarden.readers import (
+    Guess,
+    by_severity,
+    guess,
+    load,
+    load_mapping,
+    severity,
+    write_bdf,
+)
 
 __all__ = ["read_command"]
 
@@ -37,21 +47,37 @@ def read_command(
     mapping: Path | None,
     out: Path | None,
     as_json: bool,  # noqa: FBT001  likewise
+    *,
+    current_sign: int | None = None,
+    record: str | None = None,
 ) -> None:
-    """Print the record of a file, or with `dry_run` how it would be read; write it as BDF.
+    """Print what a file holds, or with `dry_run` how it would be read; write a record as BDF.
+
+    `current_sign` goes before what the mapping says of it; `record` names one of several.
 
     Raises:
         UsageError: there is no such file, or the mapping or `out` cannot be used.
-        DataError: it holds no record of a cell.
+        DataError: it holds neither a record of a cell nor a table.
     """
+    words = load_mapping(mapping)
+    if current_sign is not None:
+        words = replace(words, current_sign=current_sign)
     if dry_run:
-        found = guess(file, mapping=mapping)
+        found = guess(file, mapping=words if record is None else replace(words, record=record))
         _show(_guess_values(found), lambda: _print_guess(found), as_json=as_json)
         return
-    series = read(file, mapping=mapping)
-    _show(_series_values(series), lambda: _print_series(series), as_json=as_json)
+    content = load(file, mapping=words, record=record)
+    if isinstance(content, Table):
+        if out is not None:
+            raise UsageError(
+                f"{file}: holds a table of {content.kind}, and BDF holds records of cells",
+                hint="Leave --out away; read_table gives the table to pandas, polars or DuckDB.",
+            )
+        _show(_table_values(content), lambda: _print_table(content), as_json=as_json)
+        return
+    _show(_series_values(content), lambda: _print_series(content), as_json=as_json)
     if out is not None:
-        write_bdf(series, out)
+        write_bdf(content, out)
         print(f"Written to {out}", file=sys.stderr)  # noqa: T201  a command talks to its terminal
 
 
@@ -72,6 +98,25 @@ def _series_values(series: Series) -> dict[str, object]:
         "columns": {name: {"low": low, "high": high} for name, low, high in series.ranges()},
         "remarks": _remark_values(series.remarks),
     }
+
+
+def _table_values(table: Table) -> dict[str, object]:
+    return {
+        "name": table.name,
+        "source": table.source,
+        "kind": table.kind,
+        "row_count": len(table),
+        "columns": {name: _column_value(table[name]) for name in table},
+        "remarks": _remark_values(table.remarks),
+    }
+
+
+def _column_value(column: np.ndarray) -> dict[str, object]:
+    """Lowest and highest of numbers, how many different of texts."""
+    if column.dtype.kind != "f":
+        return {"values": len(set(column.tolist()))}
+    known = column[np.isfinite(column)]
+    return {"low": float(known.min()), "high": float(known.max())} if known.size else {}
 
 
 def _remark_values(remarks: tuple[Remark, ...]) -> list[dict[str, object]]:
@@ -102,6 +147,26 @@ def _print_series(series: Series) -> None:
     _print_remarks(console, series.remarks)
 
 
+def _print_table(content: Table) -> None:
+    console = Console()
+    console.print(
+        f"[bold]{escape(content.name)}[/bold]  {content.kind}: {TABLE_KINDS[content.kind]},"
+        f" {len(content):,} rows"
+    )
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("column", "lowest", "highest", "holds"):
+        grid.add_column(title, justify="right" if title.endswith("est") else "left")
+    for name in content:
+        column, found = content[name], _column_value(content[name])
+        holds = f"{found['values']} texts" if "values" in found else ""
+        if column.ndim > 1:
+            holds = f"curves of {column.shape[1]:,} points"
+        limits = (f"{found[key]:,.6g}" if key in found else "" for key in ("low", "high"))
+        grid.add_row(escape(name), *limits, holds)
+    console.print(grid)
+    _print_remarks(console, content.remarks)
+
+
 def _print_remarks(console: Console, remarks: tuple[Remark, ...]) -> None:
     """The weightiest first, each with the name that programs know it by."""
     if not remarks:
@@ -112,9 +177,9 @@ def _print_remarks(console: Console, remarks: tuple[Remark, ...]) -> None:
         )
 
 
-def _range_table(ranges: dict[str, tuple[float, float]]) -> Table:
+def _range_table(ranges: dict[str, tuple[float, float]]) -> Grid:
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("column")
     table.add_column("lowest", justify="right")
     table.add_column("highest", justify="right")
@@ -129,7 +194,7 @@ def _print_guess(found: Guess) -> None:
 
     console = Console()
     console.print(f"[bold]{escape(found.format)}[/bold]  {escape(found.layout)}")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("in the file", "becomes", "unit", "factor", "why"):
         table.add_column(title, overflow="fold")
     for column in found.used():

@@ -1,15 +1,16 @@
-"""Bytes or rows in, a `Series` out; content decides which reader.
+"""Bytes or rows in, a `Series` or a `Table` out; content decides which reader.
 
-from cellwarden.readers import guess, read
+from cellwarden.readers import guess, load, read, read_table, records
 
 guess("cell.csv")   # what each column is taken for, and why
-read("cell.csv")    # the record
+read("cell.csv")    # the record of a cell
+load("lives.csv")   # the record, or the table where a file holds another kind of rows
 """
 
 from cellwarden.readers.bdf import BDF_VERSION, write_bdf
 from cellwarden.readers.kinds import KINDS, by_severity, severity
 from cellwarden.readers.mapping import ColumnGuess, ColumnMapping, Guess, load_mapping
-from cellwarden.readers.open import guess, read
+from cellwarden.readers.open import guess, load, read, read_table, records
 
 __all__ = [
     "BDF_VERSION",
@@ -19,8 +20,11 @@ __all__ = [
     "Guess",
     "by_severity",
     "guess",
+    "load",
     "load_mapping",
     "read",
+    "read_table",
+    "records",
     "severity",
     "write_bdf",
 ]

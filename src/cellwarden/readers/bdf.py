@@ -103,6 +103,7 @@ def _settle(path: Path, record: Record, mapping: ColumnMapping, identity: Identi
         stated=_STATED,
         direction=taken.direction,
         notes=taken.notes,
+        record_taken=True,
     )
 
 

@@ -25,6 +25,7 @@ from cellwarden.readers.columns import ZONE_NOTE, own_columns
 from cellwarden.readers.draft import Draft, Identity, settle
 from cellwarden.readers.labels import FIELDS, Label, Unit, read_label
 from cellwarden.readers.mapping import ColumnGuess, ColumnMapping, Guess
+from cellwarden.readers.refusal import NoRecordError
 from cellwarden.readers.table import MAX_ROWS, Table, quoted
 from cellwarden.readers.workbook import Row, Workbook, open_workbook
 
@@ -121,7 +122,7 @@ def draft_workbook(path: Path, mapping: ColumnMapping, name: str, limit: int) ->
     with open_workbook(path) as book:
         sheets = [sheet for sheet in book.sheets if _SHEET.match(sheet)]
         if not sheets:
-            raise DataError(
+            raise NoRecordError(
                 f"{path}: no sheet of a channel, only {', '.join(book.sheets) or 'none'}",
                 hint="Export the record itself (the sheets Channel_…), or save it as CSV.",
             )

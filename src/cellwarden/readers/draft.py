@@ -13,11 +13,12 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from cellwarden.domain import Remark, Series, Severity
-from cellwarden.errors import DataError, UnitError
+from cellwarden.domain import Remark, Series, Severity, Table
+from cellwarden.errors import DataError, UnitError, UsageError
 from cellwarden.readers.kinds import as_remark, by_severity, severity
 from cellwarden.readers.labels import FIELDS
 from cellwarden.readers.mapping import ColumnMapping, Guess
+from cellwarden.readers.refusal import NoRecordError
 from cellwarden.readers.remarks import observe
 from cellwarden.readers.sign import Verdict, judge
 
@@ -42,13 +43,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record on its way in: the guess, and the series or the error that stands against it."""
+    """A file on its way in: the guess, and what it gives or the error that stands against it."""
 
     guess: Guess
-    outcome: Series | DataError
+    outcome: Series | Table | DataError
 
-    def series(self) -> Series:
-        """The record.
+    def content(self) -> Series | Table:
+        """The record, or the table where the format holds one.
 
         Raises:
             DataError: what stands against it.
@@ -56,6 +57,20 @@ class Draft:
         if isinstance(self.outcome, DataError):
             raise self.outcome
         return self.outcome
+
+    def series(self) -> Series:
+        """The record.
+
+        Raises:
+            DataError: what stands against it, or that it is a table.
+        """
+        found = self.content()
+        if isinstance(found, Table):
+            raise NoRecordError(
+                f"{self.guess.path}: holds a table of {found.kind}; use read_table",
+                hint="read_table gives it, and load gives whichever a file holds.",
+            )
+        return found
 
 
 def settle(
@@ -67,11 +82,21 @@ def settle(
     stated: str = "",
     direction: _Column | None = None,
     notes: tuple[Remark | str, ...] = (),
+    record_taken: bool = False,
 ) -> Draft:
     """The draft of a record whose columns are in the units of `Series`.
 
-    `stated` names the convention where the format says that positive current charges.
+    `stated` names the convention where the format says that positive current charges;
+    `record_taken` says that the record which the mapping names was looked for.
+
+    Raises:
+        UsageError: the mapping names a record of a format that holds one.
     """
+    if mapping.record is not None and not record_taken:
+        raise UsageError(
+            f"{guess.path}: holds one record and no {mapping.record!r}",
+            hint="Leave the record out.",
+        )
     columns, remarks = _clean(columns)
     remarks = [*map(as_remark, notes), *remarks]
     missing = [name for name in _REQUIRED if name not in columns]
@@ -113,7 +138,7 @@ def _refuse(guess: Guess, refusal: DataError, remarks: list[Remark]) -> Draft:
 
 def _missing(guess: Guess, missing: list[str]) -> DataError:
     labels = ", ".join(column.label for column in guess.columns)
-    return DataError(
+    return NoRecordError(
         f"{guess.path}: no column for {', '.join(missing)}; the file has {labels[:300]}",
         hint="Name the column with a mapping, for example"
         f" ColumnMapping(columns={{{missing[0]!r}: 'label in the file'}}).",

@@ -14,11 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cellwarden.errors import DataError, DecodeError
+from cellwarden.errors import DecodeError
 from cellwarden.readers.labels import DIRECTION, read_label
+from cellwarden.readers.labview import END, columns, is_labview, words
 from cellwarden.readers.mapping import ColumnMapping
+from cellwarden.readers.refusal import NoRecordError
 
-__all__ = ["HEAD_BYTES", "NUMBER", "Layout", "decode_head", "find_layout"]
+__all__ = [
+    "HEAD_BYTES",
+    "NUMBER",
+    "Layout",
+    "decimal_mark",
+    "decode_head",
+    "find_layout",
+    "split_line",
+]
 
 HEAD_BYTES: Final = 1 << 18
 _LINES: Final = 400
@@ -92,13 +102,15 @@ def find_layout(path: Path, head: bytes, mapping: ColumnMapping) -> Layout:
 
     Raises:
         DecodeError: it is not text.
-        DataError: no line of it looks like the header of a record.
+        NoRecordError: no line of it looks like the header of a record.
     """
     text, encoding = decode_head(path, head)
     lines = _LINE_END.split(text.removeprefix("\ufeff"))
     if len(head) >= HEAD_BYTES and len(lines) > 1:
         lines.pop()  # cut in the middle
     lines = lines[:_LINES]
+    if is_labview(lines) and mapping.header_row is None:
+        return _labview(lines, encoding)
     delimiters = (mapping.delimiter,) if mapping.delimiter else _DELIMITERS
     best: tuple[int, int, str] | None = None
     for delimiter in delimiters:
@@ -106,7 +118,7 @@ def find_layout(path: Path, head: bytes, mapping: ColumnMapping) -> Layout:
         if found is not None and (best is None or found[0] > best[0]):
             best = (*found, delimiter)
     if best is None:
-        raise DataError(
+        raise NoRecordError(
             f"{path}: no line of its first {len(lines)} looks like the header of a record",
             hint="Name columns and header_row with a mapping; header_row = 0 and #1, #2, … where"
             " there are no labels.",
@@ -114,7 +126,28 @@ def find_layout(path: Path, head: bytes, mapping: ColumnMapping) -> Layout:
     return _lay_out(lines, encoding, best[2], best[1])
 
 
-def _split(line: str, delimiter: str) -> list[str]:
+def _labview(lines: list[str], encoding: str) -> Layout:
+    """The layout that the header of a LabVIEW text states."""
+    stated = words(lines)
+    skip = next(index for index, line in enumerate(lines) if line.strip() == END) + 1
+    delimiter = stated["Separator"]
+    raw = [line for line in lines[skip:] if line.strip()][:_SAMPLE_ROWS]
+    sample = [tuple(split_line(line, delimiter)) for line in raw]
+    width = max(map(len, sample), default=0)
+    return Layout(
+        encoding=encoding,
+        delimiter=delimiter,
+        decimal="," if stated.get("Decimal_Separator") == "," else ".",
+        quote="",
+        header_row=0,
+        skip=skip,
+        labels=tuple(columns(stated.get("Description", ""), width)),
+        sample=tuple(sample),
+    )
+
+
+def split_line(line: str, delimiter: str) -> list[str]:
+    """The cells of a line, without blanks and quotes around them."""
     if _quoted_whole(line, delimiter):
         line = line.strip().strip('"')
     try:
@@ -138,13 +171,13 @@ def _header(lines: list[str], delimiter: str, mapping: ColumnMapping) -> tuple[i
         if at > len(lines):
             return None
         # Rival delimiters are told apart by how many cells they make.
-        return len(_split(lines[max(at - 1, 0)], delimiter)), at
+        return len(split_line(lines[max(at - 1, 0)], delimiter)), at
     wanted = {label for label in mapping.columns.values() if not label.startswith("#")}
     best: tuple[int, int] | None = None
     for index, line in enumerate(lines):
         if delimiter not in line:
             continue
-        score = _score(_split(line, delimiter), wanted)
+        score = _score(split_line(line, delimiter), wanted)
         if score < _LEAST_NEEDS * _NEED_WEIGHT or (best is not None and score <= best[0]):
             continue
         if _numbers_follow(lines[index + 1 : index + 1 + _LOOK_AHEAD], delimiter):
@@ -162,22 +195,22 @@ def _score(cells: list[str], wanted: set[str]) -> int:
 
 def _numbers_follow(lines: list[str], delimiter: str) -> bool:
     return any(
-        sum(NUMBER.match(cell) is not None for cell in _split(line, delimiter)) >= _LEAST_NEEDS
+        sum(NUMBER.match(cell) is not None for cell in split_line(line, delimiter)) >= _LEAST_NEEDS
         for line in lines
     )
 
 
 def _lay_out(lines: list[str], encoding: str, delimiter: str, header_row: int) -> Layout:
     skip = header_row
-    labels = _split(lines[header_row - 1], delimiter) if header_row else []
-    below = _split(lines[skip], delimiter) if skip < len(lines) else []
+    labels = split_line(lines[header_row - 1], delimiter) if header_row else []
+    below = split_line(lines[skip], delimiter) if skip < len(lines) else []
     units = [cell for cell in below if cell]
     if labels and units and all(_UNIT_CELL.match(cell) for cell in units):
         below += [""] * (len(labels) - len(below))
         labels = [f"{label} {unit}".strip() for label, unit in zip(labels, below, strict=False)]
         skip += 1
     raw = [line for line in lines[skip:] if line.strip()][:_SAMPLE_ROWS]
-    sample = [tuple(_split(line, delimiter)) for line in raw]
+    sample = [tuple(split_line(line, delimiter)) for line in raw]
     width = max([len(labels), *map(len, sample)])
     labels += [f"#{index + 1}" for index in range(len(labels), width)]
     # Quotes are heeded only where rows use them: a stray one would swallow what follows.
@@ -185,7 +218,7 @@ def _lay_out(lines: list[str], encoding: str, delimiter: str, header_row: int) -
     return Layout(
         encoding=encoding,
         delimiter=delimiter,
-        decimal=_decimal(sample),
+        decimal=decimal_mark(sample),
         quote='"' if quoting else "",
         header_row=header_row,
         skip=skip,
@@ -194,7 +227,8 @@ def _lay_out(lines: list[str], encoding: str, delimiter: str, header_row: int) -
     )
 
 
-def _decimal(sample: list[tuple[str, ...]]) -> str:
+def decimal_mark(sample: list[tuple[str, ...]]) -> str:
+    """The mark between units and tenths that most numbers of a sample have."""
     marks = Counter(
         mark
         for row in sample

@@ -1,5 +1,7 @@
 """Any delimited text, and any Parquet table, whose columns can be told by their labels."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -7,25 +9,20 @@ from typing import Final
 from cellwarden.errors import DataError, DecodeError
 from cellwarden.readers.columns import Source, Taken, take
 from cellwarden.readers.draft import Draft, Identity, settle
+from cellwarden.readers.labels import read_label
 from cellwarden.readers.layout import Layout
 from cellwarden.readers.mapping import ColumnMapping, Guess
-from cellwarden.readers.moments import shape_of
-from cellwarden.readers.table import MAX_ROWS, Table, open_text, quoted
+from cellwarden.readers.moments import cell_sql, shape_of
+from cellwarden.readers.parts import Candidate, chosen, find
+from cellwarden.readers.table import MAX_ROWS, NUMERIC, Table, open_text, quoted
 
 __all__ = ["Record", "draft_parquet", "draft_text", "scan_parquet", "scan_text"]
 
-_NUMERIC: Final = (
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "HUGEINT",
-    "FLOAT",
-    "DOUBLE",
-    "U",
-    "DECIMAL",
-)
 _SAMPLE: Final = 50
+_TIME: Final = "test_time_second"
+_NAMING: Final = ("VARCHAR", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT")
+_COUNTS: Final = ("cycle_count", "step_index", "step_count")
+_WHOLE: Final = re.compile(r"^-?\d{1,9}$")
 _ESTIMATE_SLACK: Final = 2.0  # the first rows may be shorter than most
 
 
@@ -35,11 +32,17 @@ class Record:
 
     taken: Taken
     layout: str
+    records: tuple[str, ...] = ()
 
     def guess(self, path: Path, title: str) -> Guess:
         """The guess that goes with it."""
         return Guess(
-            str(path), title, self.taken.guesses, layout=self.layout, doubts=self.taken.doubts
+            str(path),
+            title,
+            self.taken.guesses,
+            layout=self.layout,
+            doubts=self.taken.doubts,
+            records=self.records,
         )
 
 
@@ -51,14 +54,13 @@ def scan_text(path: Path, layout: Layout, mapping: ColumnMapping, limit: int) ->
     """
     _refuse_endless(path, layout)
     try:
-        taken = _take_text(path, layout, mapping, limit, plain=True)
+        return _take_text(path, layout, mapping, limit, plain=True)
     except DecodeError:
         # Some row is not as plain as the first ones: look at each cell.
-        taken = _take_carefully(path, layout, mapping, limit)
-    return Record(taken, layout.describe())
+        return _take_carefully(path, layout, mapping, limit)
 
 
-def _take_carefully(path: Path, layout: Layout, mapping: ColumnMapping, limit: int) -> Taken:
+def _take_carefully(path: Path, layout: Layout, mapping: ColumnMapping, limit: int) -> Record:
     try:
         return _take_text(path, layout, mapping, limit, plain=False)
     except DecodeError as error:
@@ -71,7 +73,7 @@ def _take_carefully(path: Path, layout: Layout, mapping: ColumnMapping, limit: i
 
 def _take_text(
     path: Path, layout: Layout, mapping: ColumnMapping, limit: int, *, plain: bool
-) -> Taken:
+) -> Record:
     """The columns of a text; `plain` trusts that columns of numbers hold nothing else."""
     decimal = mapping.decimal or layout.decimal
     samples = [
@@ -85,8 +87,51 @@ def _take_text(
         for index, label in enumerate(layout.labels)
     ]
     numbers = frozenset(index for index, number in enumerate(typed) if number)
+    candidates = [
+        Candidate(source.label, _as_text(source.sql, index in numbers))
+        for index, source in enumerate(sources)
+        if (source.shape == "text" or _whole(samples[index])) and not _counted(source.label)
+    ]
+
+    def taking(rows: Table) -> Taken:
+        return take(rows, sources, mapping, decimal=decimal, limit=limit, lines=True)
+
     with open_text(path, layout, numbers) as table:
-        return take(table, sources, mapping, decimal=decimal, limit=limit, lines=True)
+        return _record(table, taking, candidates, mapping, limit=limit, layout=layout.describe())
+
+
+def _as_text(sql: str, typed: bool) -> str:  # noqa: FBT001  of a column that is read as numbers
+    whole = f"CASE WHEN {sql} = floor({sql}) THEN {sql}::BIGINT::VARCHAR ELSE {sql}::VARCHAR END"
+    return whole if typed else f"coalesce({cell_sql(sql)}, '')"
+
+
+def _whole(sample: tuple[str, ...]) -> bool:
+    return any(sample) and all(_WHOLE.match(cell) for cell in sample if cell)
+
+
+def _counted(label: str) -> bool:
+    """A number of a cycle or a step names no record."""
+    read = read_label(label)
+    return read is not None and read.field in _COUNTS
+
+
+def _record(
+    table: Table,
+    taking: Callable[[Table], Taken],
+    candidates: list[Candidate],
+    mapping: ColumnMapping,
+    *,
+    limit: int,
+    layout: str,
+) -> Record:
+    """What a table gives, or one record of it where the mapping names one."""
+    taken = taking(table)
+    parts = find(table, candidates, taken.columns.get(_TIME), limit)
+    if mapping.record is not None:
+        taken = taking(chosen(table, parts, mapping.record))
+    elif parts is not None:
+        taken = replace(taken, notes=(*taken.notes, parts.remark()))
+    return Record(taken, layout, parts.names if parts is not None else ())
 
 
 def _refuse_endless(path: Path, layout: Layout) -> None:
@@ -107,7 +152,7 @@ def scan_parquet(table: Table, mapping: ColumnMapping, limit: int) -> Record:
     sources = []
     for column in table.columns:
         sql, kind = quoted(column.name), column.type
-        if kind.startswith(_NUMERIC):
+        if kind.startswith(NUMERIC) and "[" not in kind:
             sources.append(Source(column.name, sql, "number", typed=True))
         elif kind.startswith(("TIMESTAMP", "DATE")):
             sources.append(Source(column.name, sql, "instant", typed=True))
@@ -116,8 +161,16 @@ def scan_parquet(table: Table, mapping: ColumnMapping, limit: int) -> Record:
             sources.append(Source(column.name, sql, shape_of(sample), sample))
         else:
             sources.append(Source(column.name, sql, "other", typed=True))
-    taken = take(table, sources, mapping, decimal=".", limit=limit)
-    return Record(taken, "Parquet")
+    candidates = [
+        Candidate(column.name, f"coalesce({quoted(column.name)}::VARCHAR, '')")
+        for column in table.columns
+        if column.type in _NAMING and not _counted(column.name)
+    ]
+
+    def taking(rows: Table) -> Taken:
+        return take(rows, sources, mapping, decimal=".", limit=limit)
+
+    return _record(table, taking, candidates, mapping, limit=limit, layout="Parquet")
 
 
 def draft_text(path: Path, layout: Layout, mapping: ColumnMapping, name: str, limit: int) -> Draft:
@@ -139,5 +192,11 @@ def draft_parquet(table: Table, mapping: ColumnMapping, name: str, limit: int) -
 def _settle(record: Record, guess: Guess, mapping: ColumnMapping, name: str) -> Draft:
     taken = record.taken
     return settle(
-        taken.columns, guess, Identity(name), mapping, direction=taken.direction, notes=taken.notes
+        taken.columns,
+        guess,
+        Identity(name),
+        mapping,
+        direction=taken.direction,
+        notes=taken.notes,
+        record_taken=True,
     )

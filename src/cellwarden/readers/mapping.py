@@ -24,6 +24,7 @@ class ColumnMapping:
     `columns` gives the label of the file for a field of `Series`; `#3` is the third column.
     `units` gives the unit of a field in the file. `current_sign` is +1 where positive current
     charges in the file, -1 where it discharges. `header_row` counts from 1; 0 says there is none.
+    `record` names the record to take from a file that holds several.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class ColumnMapping:
     date_format: str | None = None
     nominal_capacity_ah: float | None = None
     chemistry: str | None = None
+    record: str | None = None
 
     def __post_init__(self) -> None:
         _check({item.name: getattr(self, item.name) for item in fields(self)})
@@ -85,6 +87,7 @@ _SOUND: Final[Mapping[str, _Sound]] = MappingProxyType(
         "date_format": (str, _dates, "Write it as strptime does, for example %d/%m/%Y %H:%M:%S."),
         "nominal_capacity_ah": ((int, float), lambda ah: 0 < ah < math.inf, "Give ampere hours."),
         "chemistry": (str, bool, "Give a name, for example LCO."),
+        "record": (str, bool, "Give the name of a record, as `records` lists them."),
     }
 )
 
@@ -137,6 +140,7 @@ class Guess:
 
     `current_sign` is +1 where positive current charges in the file, -1 where it discharges,
     0 where it cannot be told or a column gives the direction.
+    `records` names the records of a file that holds several.
     """
 
     path: str
@@ -146,6 +150,7 @@ class Guess:
     sign_evidence: str = ""
     layout: str = ""
     doubts: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
 
     def used(self) -> tuple[ColumnGuess, ...]:
         """The columns that are taken in."""

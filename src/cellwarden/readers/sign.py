@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
+from cellwarden.domain import quantity
+
 __all__ = ["Verdict", "judge"]
 
 _CLEAR: Final = 0.5
@@ -43,6 +45,9 @@ def judge(columns: dict[str, _Column], direction: _Column | None = None) -> Verd
     `direction` is +1 where the tester calls a row charge, -1 discharge, 0 neither.
     """
     current = columns["current_ampere"]
+    limits = quantity("current_ampere")
+    # What an overloaded sensor gives would hide the current that flows.
+    current = np.where((current < limits.low) | (current > limits.high), np.nan, current)
     size = np.abs(current[np.isfinite(current)])
     # A single spike must not hide the current that flows.
     threshold = _FLOWS * float(np.quantile(size, 0.99)) if size.size else 0.0

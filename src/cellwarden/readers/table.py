@@ -22,9 +22,21 @@ from jaxtyping import Float64
 from cellwarden.errors import DataError, DecodeError, UnavailableError
 from cellwarden.readers.layout import Layout
 
-__all__ = ["MAX_ROWS", "ParquetColumn", "Table", "open_parquet", "open_text", "quoted"]
+__all__ = ["MAX_ROWS", "NUMERIC", "ParquetColumn", "Table", "open_parquet", "open_text", "quoted"]
 
 MAX_ROWS: Final = 10_000_000  # ten columns of these are 0.8 GB
+# How DuckDB's names of number types begin.
+NUMERIC: Final = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "FLOAT",
+    "DOUBLE",
+    "U",
+    "DECIMAL",
+)
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     # A reader is handed foreign bytes: it loads nothing and keeps to its share of memory.
     "autoinstall_known_extensions": False,
@@ -63,18 +75,75 @@ class Table:
             DataError: there are more rows than `MAX_ROWS`.
         """
         chosen = ", ".join(
-            f"coalesce(({sql})::DOUBLE, 'nan') AS {quoted(name)}"
-            for name, sql in expressions.items()
+            f"coalesce(({sql})::DOUBLE, 'nan') AS f{index}"
+            for index, sql in enumerate(expressions.values())
         )
         query = f"SELECT {chosen} FROM {self.relation} WHERE {where} LIMIT {limit + 1}"
         with _decoding(self.path):
             found = self.connection.execute(query, list(self.parameters)).fetchnumpy()
-        rows = len(next(iter(found.values())))
+        # Numbered: to DuckDB names that differ in case alone are one.
+        columns = dict(zip(expressions, found.values(), strict=True))
+        rows = len(next(iter(columns.values())))
         if rows > MAX_ROWS:
             raise DataError(
                 f"{self.path}: more than {MAX_ROWS:,} rows", hint="Split the file into parts."
             )
-        return {name: np.asarray(found[name], dtype=np.float64)[:limit] for name in expressions}
+        return {name: np.asarray(c, dtype=np.float64)[:limit] for name, c in columns.items()}
+
+    def count(self) -> int:
+        """How many rows there are. [1]"""
+        query = f"SELECT count(*) FROM {self.relation}"
+        with _decoding(self.path):
+            row = self.connection.execute(query, list(self.parameters)).fetchone()
+        return int(row[0]) if row else 0
+
+    def fetch_texts(
+        self, expressions: Mapping[str, str], *, where: str = "true"
+    ) -> dict[str, np.ndarray]:
+        """The columns of text that SQL expressions give, in the order of the file.
+
+        Raises:
+            DecodeError: the bytes are not what the head of the file promised.
+        """
+        if not expressions:
+            return {}
+        chosen = ", ".join(
+            f"({sql})::VARCHAR AS f{index}" for index, sql in enumerate(expressions.values())
+        )
+        query = f"SELECT {chosen} FROM {self.relation} WHERE {where}"
+        with _decoding(self.path):
+            found = self.connection.execute(query, list(self.parameters)).fetchnumpy()
+        columns = zip(expressions, found.values(), strict=True)
+        return {name: np.asarray(column, dtype=object) for name, column in columns}
+
+    def fetch_lists(self, sql: str, most_cells: int) -> Float64[np.ndarray, "row point"]:
+        """A column of lists as a grid, shorter lists filled with NaN.
+
+        Raises:
+            DecodeError: the bytes are not what the head of the file promised.
+            DataError: it would have more cells than `most_cells`.
+        """
+        with _decoding(self.path):
+            row = self.connection.execute(
+                f"SELECT count(*), coalesce(max(len({sql})), 0) FROM {self.relation}",
+                list(self.parameters),
+            ).fetchone()
+        rows, width = row or (0, 0)
+        if rows * width > most_cells:
+            raise DataError(
+                f"{self.path}: {rows:,} lists of up to {width:,} numbers, more than"
+                f" {most_cells:,} cells",
+                hint="Take the rows you need first.",
+            )
+        if not rows * width:
+            return np.empty((rows, 0))
+        query = (
+            f"SELECT coalesce(unnest(list_resize(coalesce({sql}, [])::DOUBLE[], {width})), 'nan')"
+            f" AS cell FROM {self.relation}"
+        )
+        with _decoding(self.path):
+            cells = self.connection.execute(query, list(self.parameters)).fetchnumpy()["cell"]
+        return np.asarray(cells, dtype=np.float64).reshape(rows, width)
 
     def texts(self, sql: str, *, limit: int) -> list[str]:
         """The first cells of a column, as text."""
