@@ -11,6 +11,7 @@ import pytest
 from cellwarden import datasets
 from cellwarden.datasets.check import _shape
 from cellwarden.domain import Series
+from cellwarden.domain.table import Table
 from cellwarden.errors import DataError, UnavailableError, UsageError
 
 DATA = Path(os.environ.get("CELLWARDEN_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -116,6 +117,9 @@ def test_a_part_loads_as_the_readers_take_it() -> None:
     assert isinstance(series, Series)
     assert (series.name, series.chemistry) == ("CS2_35", "LCO")
     assert len(series) == datasets.describe("calce_cs2").part("CS2_35").row_count
+    table = datasets.load("eis_lco", "eis", data=DATA)
+    assert isinstance(table, Table)
+    assert (table.kind, len(table)) == ("spectra", 679)
 
 
 def number(sql: str) -> float:

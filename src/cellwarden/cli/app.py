@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cellwarden.cli.datasets import datasets
 from cellwarden.errors import EXIT_CODE, Error, UsageError, look_up
 
 __all__ = ["app", "main"]
@@ -231,6 +232,8 @@ def bench(
 
     bench_command(name, as_json=as_json, quick=quick)
 
+
+app.add_typer(datasets, name="datasets")
 
 models = typer.Typer(help="The shipped models.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models, name="models")

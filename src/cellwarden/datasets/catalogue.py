@@ -94,9 +94,9 @@ def load(
         DataError: it is not what it should be.
     """
     path = locate(name, part, data, folder)
-    from cellwarden.readers import read  # noqa: PLC0415  DuckDB only when data is read
+    from cellwarden import readers  # noqa: PLC0415  DuckDB only when data is read
 
-    return read(path)
+    return readers.load(path)
 
 
 def splits(
