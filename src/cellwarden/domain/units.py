@@ -137,7 +137,64 @@ _TABLE: Final = (
     Quantity("value_count", "1", "numbers, one sensor at one time stamp each", "", 0.0),
 )
 
-QUANTITIES: Final = MappingProxyType({row.name: row for row in _TABLE})
+# Columns of the tables of steps and cycles; `features.steps` and `features.summary` define them.
+_START: Final = "as the step or cycle begins"
+_END: Final = "as the step or cycle ends"
+_OVER: Final = (
+    ("start", _START),
+    ("end", _END),
+    ("mean", "mean over time"),
+    ("lowest", "lowest reading"),
+    ("highest", "highest reading"),
+)
+_READ: Final = (
+    ("voltage_volt", "V", "voltage"),
+    ("current_ampere", "A", "current"),
+    ("surface_temperature_celsius", "°C", "temperature on the cell's surface"),
+)
+_WAYS: Final = (("charging", "charge"), ("discharging", "discharge"))
+_SUMMED: Final = (
+    *(
+        Quantity(f"{place}_{time}", "s", f"{meaning}, {when}")
+        for place, when in (("start", _START), ("end", _END))
+        for time, meaning in (("test_time_second", "test time"), ("unix_time_second", "Unix time"))
+    ),
+    *(
+        Quantity(f"{over}_{name}", unit, f"{meaning}: {how}")
+        for name, unit, meaning in _READ
+        for over, how in _OVER
+    ),
+    Quantity("start_row_index", "1", "first row of a step or cycle, counted from 0", "", 0.0),
+    Quantity("stop_row_index", "1", "row after the last of a step or cycle", "", 0.0),
+    Quantity("duration_second", "s", "length of a step or cycle", "", 0.0),
+    Quantity("gap_count", "1", "intervals too long to count over", "", 0.0),
+    Quantity("relaxation_volt", "V", "voltage as a rest ends less as it begins"),
+    Quantity("relaxation_time_second", "s", "time until 1 - 1/e of a relaxation", "", 0.0),
+    Quantity("coulombic_efficiency_fraction", "1", "charge out over charge in before it", "", 0.0),
+    Quantity("energy_efficiency_fraction", "1", "energy out over energy in before it", "", 0.0),
+    *(
+        row
+        for way, word in _WAYS
+        for row in (
+            Quantity(f"{way}_counter_ah", "Ah", f"growth of the tester's {word} counter", "", 0.0),
+            Quantity(f"mean_{way}_voltage_volt", "V", f"energy over charge of the {word}"),
+            Quantity(f"mean_{way}_current_ampere", "A", f"mean current while it does {word}"),
+            Quantity(f"{way}_resistance_ohm", "Ω", f"resistance as a {word} begins"),
+            Quantity(f"{word}_relaxation_volt", "V", f"relaxation after a {word}"),
+            Quantity(f"{word}_relaxation_time_second", "s", f"its time after a {word}", "", 0.0),
+            *(
+                quantity
+                for part, held in (("cc", "constant current"), ("cv", "constant voltage"))
+                for quantity in (
+                    Quantity(f"{part}_{way}_time_second", "s", f"{word} at {held}", "", 0.0),
+                    Quantity(f"{part}_{way}_capacity_ah", "Ah", f"{word} at {held}", "", 0.0),
+                )
+            ),
+        )
+    ),
+)
+
+QUANTITIES: Final = MappingProxyType({row.name: row for row in (*_TABLE, *_SUMMED)})
 
 
 def quantity(name: str) -> Quantity:

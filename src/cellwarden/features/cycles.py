@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float64, Int64
 from cellwarden.domain import Series
 from cellwarden.errors import UsageError
 
-__all__ = ["Runs", "Samples", "cut", "samples"]
+__all__ = ["Runs", "Samples", "cut", "samples", "turns"]
 
 TURN_FRACTION: Final = 0.02  # of nominal; under it, it is a pulse or regeneration
 BLIP_FRACTION: Final = 0.001  # of nominal; a stretch under it neither begins nor ends a run
@@ -135,9 +135,9 @@ def cut(taken: Samples) -> Runs:
     first = np.concatenate([[0], last[:-1] + 1])
     before = taken.counted_ah[np.maximum(active[first] - 1, 0)]
     after = taken.counted_ah[_row_after(taken, active[last])]
-    turns = _turns((after - before[0]).tolist(), TURN_FRACTION * taken.nominal_capacity_ah)
+    found = turns((after - before[0]).tolist(), TURN_FRACTION * taken.nominal_capacity_ah)
     loud = np.abs(after - before) >= BLIP_FRACTION * taken.nominal_capacity_ah
-    begin, end, sign = _trim(np.array(turns, dtype=np.int64).reshape(-1, 3), loud).T
+    begin, end, sign = _trim(np.array(found, dtype=np.int64).reshape(-1, 3), loud).T
     start, stop = active[first[begin]], active[last[end]] + 1
     passed = (
         taken.counted_ah[_row_after(taken, stop - 1)] - taken.counted_ah[np.maximum(start - 1, 0)]
@@ -171,7 +171,7 @@ def _row_after(taken: Samples, at: Int64[np.ndarray, " run"]) -> Int64[np.ndarra
     return np.asarray(np.minimum(at + 1, len(taken) - 1))
 
 
-def _turns(counted: list[float], turn: float) -> list[tuple[int, int, int]]:
+def turns(counted: list[float], turn: float) -> list[tuple[int, int, int]]:
     """Runs between turns of at least `turn`: first stretch, last stretch, sign. [1]
 
     A loop, because each turn depends on the one before; it sees stretches, not rows.
