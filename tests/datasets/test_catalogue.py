@@ -12,7 +12,7 @@ from cellwarden import datasets
 from cellwarden.datasets.check import _shape
 from cellwarden.domain import Series
 from cellwarden.domain.table import Table
-from cellwarden.errors import DataError, UnavailableError, UsageError
+from cellwarden.errors import DataError, UsageError
 
 DATA = Path(os.environ.get("CELLWARDEN_DATA", Path(__file__).parents[2] / "../shared/data"))
 needs_data = pytest.mark.skipif(
@@ -80,7 +80,7 @@ def test_names_that_are_not_there_are_wrong_calls(tmp_path: Path) -> None:
         datasets.splits("vectors")
     with pytest.raises(UsageError, match="no folder"):
         datasets.catalogue(tmp_path / "nothing")
-    with pytest.raises(UnavailableError, match="is not there") as caught:
+    with pytest.raises(UsageError, match="is not there") as caught:
         datasets.load("eis_lco", "eis", data=tmp_path)
     assert "CELLWARDEN_DATA" in caught.value.hint
 

@@ -248,12 +248,12 @@ def models_build(
 ) -> None:
     """Fit the shipped models again and print their scores."""
     from cellwarden.cli.models import build
+    from cellwarden.datasets import data_folder
 
     package = Path(__file__).parents[1]
-    found = data or Path(os.environ.get("CELLWARDEN_DATA", package.parents[2] / "shared" / "data"))
     page = package.parents[1] / "docs" / "models" / "soh.md"
     shipped = out is None and page.parent.is_dir()
-    build(found, out or package / "health" / "models", page if shipped else None)
+    build(data_folder(data), out or package / "health" / "models", page if shipped else None)
 
 
 @app.command()

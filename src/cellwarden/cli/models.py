@@ -1,15 +1,15 @@
 """`cellwarden models build`: fit the shipped model again, score it, write it with its card."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from cellwarden.datasets import describe, locate
 from cellwarden.domain import NotServed, Series
-from cellwarden.errors import UsageError
 from cellwarden.features import cut, samples
 from cellwarden.health import Model
 from cellwarden.health.life import calibrate
@@ -20,7 +20,7 @@ from cellwarden.registry import Card, CellScore, Score, Source, check, digest, e
 from cellwarden.registry.page import page
 from cellwarden.registry.shelf import DIGESTS
 
-__all__ = ["DATA_SETS", "DataSet", "build", "make", "show"]
+__all__ = ["DATA_SETS", "build", "make", "show"]
 
 NAME: Final = "soh"
 VERSION: Final = "1"
@@ -46,32 +46,7 @@ _SPLIT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DataSet:
-    """Where training records lie under the data folder, and whose they are."""
-
-    name: str
-    pattern: str
-    licence: str
-    citation: str
-
-
-DATA_SETS: Final = (
-    DataSet(
-        "NASA PCoE",
-        "nasa_pcoe/B0*.parquet",
-        "public domain, US government",
-        "B. Saha and K. Goebel, Battery Data Set, NASA Prognostics Data Repository (2007).",
-    ),
-    DataSet(
-        "CALCE CS2",
-        "calce_cs2/CS2_*.parquet",
-        "public research data, free with citation",
-        "W. He, N. Williard, M. Osterman, M. Pecht, J. Power Sources 196, 10314 (2011),"
-        " doi 10.1016/j.jpowsour.2011.08.040; Y. Xing et al., Microelectronics Reliability 53, 811"
-        " (2013).",
-    ),
-)
+DATA_SETS: Final = ("nasa_pcoe", "calce_cs2")
 
 
 def build(data: Path, out: Path, page_file: Path | None = None) -> None:
@@ -80,7 +55,7 @@ def build(data: Path, out: Path, page_file: Path | None = None) -> None:
     Raises:
         UsageError: a data set is not there, or the model does not beat its baselines.
     """
-    records = {one.name: _read(data, one) for one in DATA_SETS}
+    records = {describe(name).short: _read(data, name) for name in DATA_SETS}
     # Small matrices: more threads are slower, and one thread gives the same bits everywhere.
     with threadpool_limits(1):
         content, card = make(records)
@@ -94,16 +69,11 @@ def build(data: Path, out: Path, page_file: Path | None = None) -> None:
         page_file.write_text(page(card), encoding="utf-8")
 
 
-def _read(data: Path, one: DataSet) -> list[Series]:
+def _read(data: Path, name: str) -> list[Series]:
     from cellwarden.readers import read  # noqa: PLC0415  DuckDB only when there is data to read
 
-    files = sorted(data.glob(one.pattern))
-    if not files:
-        raise UsageError(
-            f"no files {one.pattern} under {data}",
-            hint="Set CELLWARDEN_DATA to the folder that holds the data sets.",
-        )
-    return [read(file) for file in files]
+    parts = [part.path for part in describe(name).parts if part.cell]
+    return [read(locate(name, path, data)) for path in parts]
 
 
 def make(records: dict[str, list[Series]]) -> tuple[bytes, Card]:
@@ -139,8 +109,8 @@ def make(records: dict[str, list[Series]]) -> tuple[bytes, Card]:
         method=_METHOD,
         split=_SPLIT,
         sources=tuple(
-            Source(one.name, one.licence, one.citation, _digests(used, origin, one.name))
-            for one in DATA_SETS
+            Source(one.short, one.licence, one.citation, _digests(used, origin, one.short))
+            for one in map(describe, DATA_SETS)
         ),
         features=full.features,
         chemistries=stated,

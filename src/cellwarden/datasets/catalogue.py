@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from cellwarden.datasets.description import DataSet, parse
-from cellwarden.errors import DataError, UnavailableError, UsageError
+from cellwarden.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from cellwarden.domain import Series
@@ -70,13 +70,12 @@ def locate(name: str, part: str = "", data: Path | None = None, folder: Path | N
     """The file of a part; `data` is where the sets lie, `folder` holds descriptions.
 
     Raises:
-        UsageError: there is no such set or part.
-        UnavailableError: the file is not in the folder.
+        UsageError: there is no such set or part, or the file is not in the folder.
     """
     known = describe(name, folder)
     path = data_folder(data) / known.name / known.part(part).path
     if not path.is_file():
-        raise UnavailableError(
+        raise UsageError(
             f"{path} is not there",
             hint=f"Set {_VARIABLE} to the folder of data sets, or get it from {known.page}.",
         )
@@ -89,8 +88,7 @@ def load(
     """A part of a data set as the readers take it: a record, or a table of its kind.
 
     Raises:
-        UsageError: there is no such set or part.
-        UnavailableError: the file is not in the folder.
+        UsageError: there is no such set or part, or the file is not in the folder.
         DataError: it is not what it should be.
     """
     path = locate(name, part, data, folder)

@@ -34,7 +34,8 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A file: `table` with columns of its own, or `native`, as a tester or its authors wrote it.
 
-    `path` is below the set's folder. `address` is where these very bytes are public.
+    `path` is below the set's folder, `cell` the one whose whole record it is. `address` is where
+    these very bytes are public.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
     form: Literal["table", "native"] = "table"
     row_count: int | None = None
+    cell: str = ""
     address: str = ""
 
     def __post_init__(self) -> None:
