@@ -27,6 +27,24 @@ HomeOption = Annotated[
 ]
 
 
+MappingOption = Annotated[
+    Path | None, typer.Option("--mapping", help="A TOML file that says what the columns are.")
+]
+SignOption = Annotated[
+    int | None,
+    typer.Option(
+        "--current-sign",
+        help="1 where positive current charges in the file, -1 where it discharges.",
+    ),
+]
+RecordOption = Annotated[
+    str | None, typer.Option("--record", help="One record of a file that holds several.")
+]
+TableOption = Annotated[
+    Path | None, typer.Option("--out", help="Write all columns, .csv or .parquet.")
+]
+
+
 def main() -> None:
     """Run the command; errors become one line, a hint and an exit code."""
     try:
@@ -196,6 +214,54 @@ def read(
 
 
 @app.command()
+def cycles(
+    file: Path,
+    *,
+    mapping: MappingOption = None,
+    current_sign: SignOption = None,
+    record: RecordOption = None,
+    out: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Print one row a cycle: charge, energy, efficiency, voltage, resistance."""
+    from cellwarden.cli.tables import tables_command
+
+    tables_command(
+        "cycles",
+        file,
+        mapping=mapping,
+        current_sign=current_sign,
+        record=record,
+        out=out,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def steps(
+    file: Path,
+    *,
+    mapping: MappingOption = None,
+    current_sign: SignOption = None,
+    record: RecordOption = None,
+    out: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Print one row a step: kind, charge, energy, current, voltage, resistance."""
+    from cellwarden.cli.tables import tables_command
+
+    tables_command(
+        "steps",
+        file,
+        mapping=mapping,
+        current_sign=current_sign,
+        record=record,
+        out=out,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def export(
     what: Annotated[str, typer.Argument(help="A table of the store, or `tiles`: the ledger.")],
     target: Annotated[
@@ -225,12 +291,15 @@ def bench(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer, shorter runs.")] = False,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Run other programs on the same data as well.")
+    ] = False,
 ) -> None:
     """Print the figures of this machine; in a checkout."""
     _with_aes256_only()
     from cellwarden.cli.bench import bench_command
 
-    bench_command(name, as_json=as_json, quick=quick)
+    bench_command(name, as_json=as_json, quick=quick, peers=peers)
 
 
 app.add_typer(datasets, name="datasets")

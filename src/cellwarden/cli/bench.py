@@ -1,6 +1,7 @@
 """`bench`: the figures of this machine, printed by the scripts of a checkout."""
 
 import importlib.util
+import inspect
 import json
 import os
 import platform
@@ -16,13 +17,16 @@ from cellwarden.errors import UsageError
 __all__ = ["bench_command"]
 
 
-def bench_command(name: str, *, as_json: bool, quick: bool) -> None:
-    """Run one benchmark and print its figures.
+def bench_command(name: str, *, as_json: bool, quick: bool, peers: bool = False) -> None:
+    """Run one benchmark and print its figures; with `peers`, other programs on the same data.
 
     Raises:
-        UsageError: no such benchmark, or not in a checkout.
+        UsageError: no such benchmark, one that has no peers, or not in a checkout.
     """
-    told: dict[str, Any] = _script(name).run(quick=quick)
+    script = _script(name)
+    if peers and "peers" not in inspect.signature(script.run).parameters:
+        raise UsageError(f"{name} is not run against peers", hint="Leave --peers out.")
+    told: dict[str, Any] = script.run(quick=quick, **({"peers": True} if peers else {}))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     for figure in told["figures"]:
         figure["machine"] = machine
@@ -34,9 +38,9 @@ def bench_command(name: str, *, as_json: bool, quick: bool) -> None:
     for title in ("figure", "value", "unit", "goal", "peers"):
         table.add_column(title, overflow="fold")
     for figure in told["figures"]:
-        peers = ", ".join(f"{who}: {value:,}" for who, value in figure.get("peers", {}).items())
+        others = ", ".join(f"{who}: {value:,}" for who, value in figure.get("peers", {}).items())
         value = f"{figure['value']:,}"
-        table.add_row(figure["name"], value, figure["unit"], figure.get("goal", ""), peers)
+        table.add_row(figure["name"], value, figure["unit"], figure.get("goal", ""), others)
     console.print(table)
     for line in told.get("notes", ()):
         console.print(line)
