@@ -17,13 +17,15 @@ class PackWatch:
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
         self._watch = guard.Watch()
+        self._residual = guard.Residual()
 
     def __call__(self, frames: Frames, state: bytes) -> tuple[Frames, tuple[Finding, ...], bytes]:
         """Frames with their charge, what was found in them, and the estimator's state."""
         self._watch, findings = guard.inspect(frames, self._pack, self._watch)
         belief = _hear(state) if state else charge.init(self._pack)
         belief, charges = charge.run(belief, frames, self._pack)
-        return charge.annotate(frames, charges), tuple(findings), _tell(belief)
+        self._residual, surprises = guard.inspect_charge(charges, self._residual)
+        return charge.annotate(frames, charges), (*findings, *surprises), _tell(belief)
 
 
 def _tell(belief: charge.ChargeState) -> bytes:

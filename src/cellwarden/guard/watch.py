@@ -15,6 +15,7 @@ from cellwarden.domain import Finding, Frames, Pack
 from cellwarden.guard import bounds, missing, rate, spike, spread
 from cellwarden.guard.episode import Episode, Key, fold, tell
 from cellwarden.guard.missing import Swing
+from cellwarden.guard.residual import Residual
 from cellwarden.guard.streak import Streak
 from cellwarden.guard.window import REACH, clean, look
 
@@ -67,6 +68,6 @@ def inspect(frames: Frames, pack: Pack | None, state: Watch) -> tuple[Watch, lis
     return after, findings
 
 
-def pending(state: Watch) -> list[Finding]:
+def pending(state: Watch | Residual) -> list[Finding]:
     """Each fault that has not ended, as it stands."""
     return [tell(key, episode) for key, episode in sorted(state.episodes.items())]
