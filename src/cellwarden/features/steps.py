@@ -20,8 +20,9 @@ record has no such reading)
 - `mean_voltage_volt`, `mean_current_ampere`: means over time; lowest and highest over rows.
 - `resistance_ohm`: change of voltage over change of current, from the last row before the step to
   the row at `resistance_second` after the switch. Given only where the moment of the switch is
-  known to a fifth of that delay, a row lies within a fifth of it, and the current changed by a
-  fifth of itself or more. It holds ohmic and slow resistance, more of it the longer the delay.
+  known to a fifth of that delay, a row lies within a fifth of it, and the current jumped by a
+  fifth of itself and by ten times `rest_ampere` or more. It holds ohmic and slow resistance, more
+  of it the longer the delay.
 - `relaxation_volt`: end less begin of the voltage in a rest; `relaxation_time_second`: when 1 - 1/e
   of that was reached, in rests of five rows or more that move by more than `level_volt`.
 - `gap_count`: intervals that counted as nothing; charges and energies are then lower bounds.
@@ -43,6 +44,7 @@ __all__ = ["steps"]
 _STEADY_PART: Final = 0.8  # of the rows of a step must keep its level
 _KNOWN_PART: Final = 0.2  # of the delay: how well moments must be known for a resistance
 _CHANGE_PART: Final = 0.2  # of the current: less is no step in current
+_LOUD: Final = 10  # times the limit of rest: after a small current the cell relaxes from others
 _REST_ROWS: Final = 5
 _PER_E: Final = 1 - np.exp(-1)
 _NAN: Final = float("nan")
@@ -251,13 +253,14 @@ def _resistances(cut: _Cut) -> _Numbers:
     before = np.maximum(after - 1, 0)
     nearest = np.where(wanted - clock[before] < clock[after] - wanted, before, after)
     nearest = np.clip(nearest, first, None)
-    change = rows.current_ampere[nearest] - rows.current_ampere[first - 1]
-    largest = np.maximum(
-        np.abs(rows.current_ampere[nearest]), np.abs(rows.current_ampere[first - 1])
-    )
+    before_ampere = rows.current_ampere[first - 1]
+    change = rows.current_ampere[nearest] - before_ampere
+    jump = np.abs(rows.current_ampere[first] - before_ampere)
+    largest = np.maximum(np.abs(rows.current_ampere[nearest]), np.abs(before_ampere))
     good = (nearest < cut.stop[at]) & (np.abs(clock[nearest] - wanted) <= _KNOWN_PART * delay)
     good &= (lead <= _KNOWN_PART * delay) | told
-    good &= (np.abs(change) >= _CHANGE_PART * largest) & (largest > (cut.limits.rest_ampere or 0))
+    good &= np.minimum(np.abs(change), jump) >= _CHANGE_PART * largest
+    good &= np.abs(change) > _LOUD * (cut.limits.rest_ampere or 0.0)
     rise = rows.voltage_volt[nearest] - rows.voltage_volt[first - 1]
     found[at] = np.where(good, rise / np.where(good, change, 1.0), _NAN)
     return found
