@@ -22,6 +22,7 @@ from cellwarden.readers.moments import (
     date_sql,
     duration_sql,
     number_sql,
+    plain_date_sql,
 )
 from cellwarden.readers.table import Table
 
@@ -109,7 +110,12 @@ def take(
     queries, formats = _queries(sources, choices, mapping, decimal)
     if not set(queries) - {DIRECTION}:
         return Taken({}, None, _guesses(sources, choices, {}))
-    found = table.fetch(queries, limit=limit)
+    plain = {}
+    if formats:
+        source = sources[choices[_UNIX].index]
+        first = next((cell for cell in source.sample if cell), "")
+        plain = {name: plain_date_sql(source.sql, form, first) for name, form in formats.items()}
+    found = _fetch(table, queries, plain, limit)
     if lines:
         found = _without_blank_rows(found)
     notes = []
@@ -217,6 +223,16 @@ def _queries(
         else:
             queries[field] = number_sql(source.sql, decimal)
     return queries, formats
+
+
+def _fetch(
+    table: Table, queries: dict[str, str], plain: dict[str, str], limit: int
+) -> dict[str, _Column]:
+    """All columns; dates as if all were written like the first, and once more if they are not."""
+    found = table.fetch({**queries, **plain}, limit=limit)
+    if any(np.isinf(found[name]).any() for name in plain):
+        found |= table.fetch({name: queries[name] for name in plain}, limit=limit)
+    return found
 
 
 def _without_blank_rows(found: dict[str, _Column]) -> dict[str, _Column]:

@@ -21,6 +21,7 @@ __all__ = [
     "duration_sql",
     "is_duration",
     "number_sql",
+    "plain_date_sql",
     "shape_of",
 ]
 
@@ -43,6 +44,7 @@ _DAYS: Final = (
 _HOURS: Final = (" %H:%M:%S", " %I:%M:%S %p", " %H:%M:%S %p", " %H:%M", " %I:%M %p")
 _FORMATS: Final = tuple(day + hour for day, hour in product(_DAYS, _HOURS))
 _FRACTION: Final = re.compile(r"(:\d\d)[.,]\d+")
+_FRACTION_MARK: Final = re.compile(r":\d\d([.,])\d+")
 _ISO: Final = re.compile(r"^(\d{4}-\d\d-\d\d)T")
 _UTC: Final = re.compile(r"\s*(Z|UTC|\+00:?00)$")
 
@@ -101,6 +103,25 @@ def date_sql(column: str, date_format: str) -> str:
     fraction = f"coalesce(TRY_CAST('0.' || {fraction} AS DOUBLE), 0)"
     pattern = date_format.replace("'", "''")
     return _or_infinite(cell, f"epoch(try_strptime({plain}, '{pattern}')) + {fraction}")
+
+
+def plain_date_sql(column: str, date_format: str, cell: str) -> str:
+    """The same for cells written just as `cell`, ten times as fast; infinite for any other. [s]"""
+    stem = date_format
+    fraction = _FRACTION_MARK.search(cell)
+    if fraction:
+        stem = stem.replace("%S", f"%S{fraction[1]}%n")
+    if _ISO.match(cell):
+        stem = stem.replace(" ", "T", 1)
+    zone = _UTC.search(cell)
+    forms = {form + (zone[0] if zone else "") for form in (stem, date_format)}
+    ordered = sorted(forms, key=len, reverse=True)
+    listed = ", ".join("'" + form.replace("'", "''") + "'" for form in ordered)
+    return (
+        f"coalesce(epoch(try_strptime({column}, [{listed}])),"
+        f" CASE WHEN {column} IS NULL OR ltrim({column}, {_AROUND}) = '' THEN NULL"
+        " ELSE 'inf'::DOUBLE END)"
+    )
 
 
 def _or_infinite(cell: str, value: str) -> str:
