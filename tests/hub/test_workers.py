@@ -13,11 +13,14 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cellwarden.errors import UnavailableError
+from cellwarden.errors import UnavailableError, UsageError
+from cellwarden.hub.accounts import Accounts
 from cellwarden.hub.audit import StoreView
 from cellwarden.hub.ingest import Peer, Reply
 from cellwarden.hub.ledger import Entry, Ledger
+from cellwarden.hub.roles import Role
 from cellwarden.hub.store import LakeStore, Store
+from cellwarden.hub.upkeep import Upkeep
 from cellwarden.trust.envelope import Opener
 from cellwarden.wire.audit import audit
 from hub.fleet import NOW, Clock, installation, sound_frames
@@ -42,7 +45,9 @@ time.sleep(600)
 WRITER = """
 import json, sys, time
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cellwarden.hub.roles import Role
 from cellwarden.hub.store import LakeStore, Store
+from cellwarden.hub.upkeep import Upkeep
 from cellwarden.hub.workers import CatalogLock, Secrets, Worker
 from cellwarden.trust.envelope import Opener
 from cellwarden.trust.identity import Roots, load_certificate
@@ -103,7 +108,7 @@ class Site:
         self.stack.callback(lock.release)
         return lock
 
-    def worker(self, answer_second: float = 30.0) -> "workers.Worker":
+    def worker(self, answer_second: float = 30.0, **more: object) -> "workers.Worker":
         """One more worker with a connection of its own."""
         return self.stack.enter_context(
             closing(
@@ -115,6 +120,7 @@ class Site:
                     lambda: NOW,
                     elect_second=0.1,
                     answer_second=answer_second,
+                    **more,
                 )
             )
         )
@@ -477,3 +483,114 @@ def insisting(worker: "workers.Worker", bodies: list[bytes], peer: Peer) -> Repl
         except UnavailableError:
             time.sleep(0.1)
     raise AssertionError("never served")
+
+
+def test_a_follower_knows_within_a_moment_what_the_writer_has_stored(site: Site) -> None:
+    writer, follower = writer_and_follower(site)
+    makers = [site.place.maker(f"pack-{number}") for number in range(3)]
+    for _ in range(2):
+        for maker in makers:
+            assert writer.submit(batches(maker, 2), maker.peer).result(60)[1] is None
+        until(lambda: follower.head() == writer.head())
+        assert follower.writer is None
+        assert follower.latest == writer.latest
+        assert follower.accepted_count == writer.accepted_count
+    assert follower.accepted_count == 12
+    other = makers[0]
+    assert follower.submit([b"noise"], other.peer).result(60)[1] is not None
+    until(lambda: writer.refused_count == follower.refused_count == 1)
+
+
+def test_what_goes_with_the_office_begins_and_ends_with_it(site: Site) -> None:
+    told: list[tuple[str, int]] = []
+
+    def term(_store: Store, ledger: Ledger, _ingest: object) -> Callable[[], None]:
+        told.append(("begins", ledger.tree.size))
+        return lambda: told.append(("ends", ledger.tree.size))
+
+    worker, maker = site.worker(term=term), site.place.maker("pack-1")
+    until(lambda: worker.writer is not None)
+    assert worker.submit(batches(maker, 1), maker.peer).result(60)[1] is None
+    site.cut()
+    until(lambda: len(told) == 3)
+    until(lambda: worker.writer is not None)
+    worker.close()
+    # The first leaf is the device's certificate, the second its batch.
+    assert told == [("begins", 0), ("ends", 2), ("begins", 2), ("ends", 2)]
+
+
+def test_a_term_that_was_left_does_not_write_under_the_next_ones_lock(site: Site) -> None:
+    lock = site.lock()
+    assert lock.try_take()
+    office = workers.Office(lock)
+    office.may_write(0)
+    office.leave()
+    assert lock.still_held()
+    with pytest.raises(UnavailableError, match="any more"):
+        office.may_write(1)
+
+
+def test_small_files_become_large_ones_and_everything_holds(site: Site) -> None:
+    writer, maker = site.office(), site.place.maker("pack-1")
+    for _ in range(40):
+        assert writer.ingest.submit(batches(maker, 1), maker.peer).result(60)[1] is None
+    files = Path(site.lake.data_path)
+    before = len(list(files.rglob("*.parquet")))
+    upkeep = Upkeep(site.open(), kept="0 seconds")
+    merged = set()
+    while (table := upkeep.merge()) is not None:
+        merged.add(table)
+    assert {"sample", "leaf", "batch", "checkpoint"} <= merged
+    upkeep.forget()
+    left = list(files.rglob("*.parquet"))
+    assert len(left) < before / 4
+    assert {file.read_bytes()[:4] for file in left} == {b"PARE"}
+    site.holds(40)
+    assert writer.ingest.submit(batches(maker, 1), maker.peer).result(60)[1] is None
+    site.holds(41)
+
+
+def at_once(first: Callable[[], None], second: Callable[[], None]) -> list[UsageError]:
+    """What two hubs do in the same moment; gives what they were told is wrong with it."""
+    wrong: list[UsageError] = []
+    start = threading.Barrier(2)
+
+    def run(work: Callable[[], None]) -> None:
+        start.wait(10)
+        try:
+            work()
+        except UsageError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return wrong
+
+
+def test_two_hubs_that_add_one_name_at_once_have_added_it_once(site: Site) -> None:
+    one, two = (Accounts(site.open(), lambda: NOW) for _ in range(2))
+    for number in range(5):
+        name = f"carla-{number}"
+        wrong = at_once(
+            lambda name=name: one.add(name, Role.VIEWER, "a"),
+            lambda name=name: two.add(name.upper(), Role.VIEWER, "b"),
+        )
+        assert [str(error)[:19] for error in wrong] == ["there is an account"]
+    assert site.count("account") == 5
+
+
+def test_two_administrators_cannot_remove_each_other_at_once(site: Site) -> None:
+    one, two = (Accounts(site.open(), lambda: NOW) for _ in range(2))
+    one.add("anna", Role.ADMINISTRATOR, "a")
+    for _ in range(3):
+        one.add("bert", Role.ADMINISTRATOR, "b")
+        wrong = at_once(lambda: one.remove("bert"), lambda: two.remove("anna"))
+        assert len(wrong) == 1
+        assert "last administrator" in str(wrong[0])
+        (left,) = one.all()
+        if left.name == "bert":
+            one.add("anna", Role.ADMINISTRATOR, "a")
+            one.remove("bert")

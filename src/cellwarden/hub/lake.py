@@ -38,8 +38,7 @@ def open_on_lake(folder: Path, term: Term) -> Hub:
 
     def look() -> None:
         known.changed()
-        known.share(time.time())
-        if known.serials() != worker.roots.revoked:
+        if known.share(time.time()) != worker.roots.revoked:
             worker.roots = known.roots()
 
     worker.watch(look)

@@ -30,11 +30,10 @@ class Mirror:
             LedgerError: the rows do not give the head that was signed.
         """
         self._store, self._key, self._origin = store, key, origin
-        self._ledger = self._taken_up()
         self.latest: dict[str, Latest] = {}
         self.accepted_count = 0
         self.refused_count = 0
-        self._look_at(0)
+        self._ledger = self._taken_up(0)
         self.count_refusals()
 
     def head(self) -> tuple[Tree, str]:
@@ -49,24 +48,19 @@ class Mirror:
         """
         known = self._ledger.tree.size
         if self._store.rows(_NEWEST, [known]) != [(known or None,)]:
-            self._ledger = self._taken_up()
-        self._look_at(known)
+            self._ledger = self._taken_up(known)
 
     def count_refusals(self) -> None:
         """Every worker puts its own on record, the one that writes the ledger too."""
         self.refused_count = int(self._store.rows("SELECT count(*) FROM refusal")[0][0])
 
-    def _taken_up(self) -> Ledger:
-        return Ledger(self._store, self._key, self._origin, may_write=_does_not_write)
-
-    def _look_at(self, first_leaf: int) -> None:
-        """Add up what stands between a leaf and the head that is known now."""
-        stop = self._ledger.tree.size
-        if stop == first_leaf:
-            return
-        fresh = read_latest(self._store, first_leaf, stop)
-        self.accepted_count += sum(each.batch_count for each in fresh.values())
+    def _taken_up(self, first_leaf: int) -> Ledger:
+        """The ledger as it is now, when what came from a leaf on is added up."""
+        ledger = Ledger(self._store, self._key, self._origin, may_write=_does_not_write)
+        fresh = read_latest(self._store, first_leaf, ledger.tree.size)
         self.latest |= {name: _after(self.latest.get(name), each) for name, each in fresh.items()}
+        self.accepted_count += sum(each.batch_count for each in fresh.values())
+        return ledger
 
 
 def _after(before: Latest | None, now: Latest) -> Latest:

@@ -55,11 +55,13 @@ class Revocations:
         roots.revoked = frozenset(self.serials())
         return roots
 
-    def share(self, now: float) -> None:
-        """Tell the hubs that share this store what the folder lists."""
-        fresh = self._listed - self._taken_back()
+    def share(self, now: float) -> set[int]:
+        """Tell the hubs that share this store what the folder lists; gives all serials."""
+        taken_back = self._taken_back()
+        fresh = self._listed - taken_back
         if fresh:
             _add(self._store, fresh, "", now)
+        return self._listed | taken_back
 
     def _taken_back(self) -> set[int]:
         return {int(row[0], 16) for row in self._store.rows("SELECT serial FROM revoked")}

@@ -129,6 +129,8 @@ class Worker:
         self._upkeep = Upkeep(store)
         self._watchers: list[Callable[[], None]] = []
         self._looked = time.monotonic()
+        self._mirrored: int | None = None  # the lake's commits that the mirror has taken up
+        self._served: int | None = None  # and those after which the duty was done
         self._follower = Follower(store, clock, answer_second=answer_second)
         self._writer: Writer | None = None
         self._changing = threading.Lock()
@@ -242,20 +244,28 @@ class Worker:
         if not writer.office.held():
             self._stand_down()
             return self._elect_second
-        self._look()
+        looked = self._look()
         self._upkeep.turn()
+        newest = self._lock.newest_change()
+        if newest is not None and newest == self._served and not looked:
+            return POLL_SECOND  # nothing was committed, so nothing was handed
+        self._served = newest
         return 0.0 if writer.duty.step() else POLL_SECOND
 
-    def _look(self) -> None:
-        """What other workers may have changed, about once a second."""
+    def _look(self) -> bool:
+        """What other workers may have changed, about once a second; whether it was time to."""
         if time.monotonic() - self._looked < min(_LOOK_SECOND, self._elect_second):
-            return
-        if self._writer is None:
-            self._mirror.refresh()
-        self._mirror.count_refusals()
+            return False
+        newest = self._lock.newest_change()
+        if newest is None or newest != self._mirrored:
+            if self._writer is None:
+                self._mirror.refresh()
+            self._mirror.count_refusals()
+            self._mirrored = newest
         for look in self._watchers:
             look()
         self._looked = time.monotonic()
+        return True
 
     def _take_office(self) -> None:
         writer = become_writer(self._store, self._lock, self._secret, self._roots, self._clock)
@@ -270,7 +280,8 @@ class Worker:
         _log.info("writes the ledger", tree_size=writer.ledger.tree.size)
 
     def _stand_down(self) -> None:
-        self._looked = float("-inf")  # what it knew as the writer, it has to read again
+        # What it knew as the writer, it has to read again.
+        self._looked, self._mirrored = float("-inf"), None
         with self._changing:
             writer, self._writer = self._writer, None
         if writer is not None:
