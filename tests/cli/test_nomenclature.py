@@ -27,7 +27,20 @@ def test_names_are_lower_case_and_end_in_a_spelled_unit() -> None:
         "Wh": ("wh",),
         "W": ("watt",),
         "Ω": ("ohm",),
-        "1": ("fraction", "count", "index"),
+        "1": ("fraction", "count", "index", "ratio"),
+        "log10 1": ("ratio",),
+        "log10 Ah": ("ah",),
+        "log10 Ah²": ("ah2",),
+        "°C h": ("hour",),
+        "Ah/V": ("volt",),
+        "V/Ah": ("ah",),
+        "Ω/√s": ("second",),
+        "Hz": ("hertz",),
+        "1/h": ("hour",),
+        "V/s": ("second",),
+        "A/s": ("second",),
+        "nat": ("nat",),
+        "H": ("henry",),
     }
     for name, quantity in QUANTITIES.items():
         assert name.rsplit("_", 1)[1] in units[quantity.unit], name

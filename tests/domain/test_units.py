@@ -14,13 +14,26 @@ SUFFIX = {
     "Wh": "_wh",
     "Ω": "_ohm",
     "W": "_watt",
+    "H": "_henry",
+    "Hz": "_hertz",
+    "nat": "_nat",
+    "1/h": "_per_hour",
+    "Ah/V": "_ah_per_volt",
+    "V/Ah": "_volt_per_ah",
+    "V/s": "_volt_per_second",
+    "A/s": "_ampere_per_second",
+    "Ω/√s": "_ohm_per_root_second",
+    "°C h": "_celsius_hour",
+    "log10 1": "_log10_ratio",
+    "log10 Ah": "_log10_ah",
+    "log10 Ah²": "_log10_ah2",
 }
 
 
 @pytest.mark.parametrize("row", QUANTITIES.values(), ids=lambda row: row.name)
 def test_a_name_ends_in_its_unit(row) -> None:  # noqa: ANN001  one row of the table
     if row.unit == "1":
-        assert row.name.endswith(("_fraction", "_count", "_index"))
+        assert row.name.endswith(("_fraction", "_count", "_index", "_ratio"))
     else:
         assert row.name.endswith(SUFFIX[row.unit])
     assert row.low < row.high

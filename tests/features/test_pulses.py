@@ -102,7 +102,7 @@ def test_interruptions_give_the_line_in_the_root_of_time() -> None:
     )
     assert len(found) == 3
     assert found.resistance_ohm == pytest.approx(0.03)
-    assert found.slope_ohm_per_root_second == pytest.approx(0.002)
+    assert found.diffusion_ohm_per_root_second == pytest.approx(0.002)
     assert found.resistance_std_ohm == pytest.approx(0.0, abs=1e-9)
 
 
@@ -159,8 +159,9 @@ def test_the_laboratorys_interruptions_are_found_and_fitted() -> None:
     found = find_interruptions(series, rest_ampere=1e-5, longest_second=20, fit_second=(1, 5))
     assert len(found) == 131
     assert found.resistance_ohm[0] == pytest.approx(0.4473, abs=1e-3)
-    assert np.all(found.slope_ohm_per_root_second > 0)
-    assert np.median(found.slope_std_ohm_per_root_second / found.slope_ohm_per_root_second) < 0.02
+    assert np.all(found.diffusion_ohm_per_root_second > 0)
+    share = found.diffusion_std_ohm_per_root_second / found.diffusion_ohm_per_root_second
+    assert np.median(share) < 0.02
 
 
 def test_a_warmer_leaf_cell_resists_less() -> None:

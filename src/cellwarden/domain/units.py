@@ -194,7 +194,48 @@ _SUMMED: Final = (
     ),
 )
 
-QUANTITIES: Final = MappingProxyType({row.name: row for row in (*_TABLE, *_SUMMED)})
+# What `features` says of a cell, a curve, a pulse, a spectrum or its use: docs/features.md.
+_END_OF_CHARGE: Final = (("cc_voltage", "volt", "V"), ("cv_current", "ampere", "A"))
+_FEATURES: Final = (
+    Quantity("delta_minimum_log10_ah", "log10 Ah", "lowest ΔQ(V) of two discharges"),
+    Quantity("delta_variance_log10_ah2", "log10 Ah²", "variance of ΔQ(V)"),
+    Quantity("delta_skewness_log10_ratio", "log10 1", "skewness of ΔQ(V)"),
+    Quantity("delta_kurtosis_log10_ratio", "log10 1", "kurtosis of ΔQ(V)"),
+    Quantity("fade_slope_ah", "Ah", "capacity gained a cycle, of a line through the first cycles"),
+    Quantity("fade_intercept_ah", "Ah", "capacity of that line at cycle 0"),
+    Quantity("second_capacity_ah", "Ah", "capacity of the second cycle", "", 0.0),
+    Quantity("capacity_rise_ah", "Ah", "highest capacity less the second cycle's"),
+    Quantity("charge_time_second", "s", "mean time of the first charges", "", 0.0),
+    Quantity("temperature_integral_celsius_hour", "°C h", "temperature over the first cycles"),
+    Quantity("least_resistance_ohm", "Ω", "lowest resistance of the first cycles"),
+    Quantity("resistance_rise_ohm", "Ω", "resistance of the late cycle less the second's"),
+    Quantity("incremental_capacity_ah_per_volt", "Ah/V", "dQ/dV along a branch"),
+    Quantity("differential_voltage_volt_per_ah", "V/Ah", "dV/dQ along a branch"),
+    Quantity("ohmic_ohm", "Ω", "resistance at the first row under load"),
+    Quantity("polarisation_ohm", "Ω", "resistance added since the first row under load"),
+    Quantity("diffusion_ohm_per_root_second", "Ω/√s", "slope of an interruption over √t"),
+    Quantity("frequency_hertz", "Hz", "frequency of an impedance", "", 0.0),
+    Quantity("warburg_ohm_per_root_second", "Ω/√s", "σ of the diffusion impedance σ(1 - j)/√ω"),
+    Quantity("inductance_henry", "H", "inductance in series", "", 0.0),
+    Quantity("window_capacity_ah", "Ah", "charge within a voltage window", "", 0.0),
+    Quantity("window_time_second", "s", "time within a voltage window", "", 0.0),
+    *(
+        quantity
+        for stretch, unit_name, unit in _END_OF_CHARGE
+        for quantity in (
+            Quantity(f"{stretch}_mean_{unit_name}", unit, "mean over the end of a charge"),
+            Quantity(f"{stretch}_std_{unit_name}", unit, "standard deviation over it", "", 0.0),
+            Quantity(f"{stretch}_kurtosis_ratio", "1", "excess kurtosis over it"),
+            Quantity(f"{stretch}_skewness_ratio", "1", "skewness over it"),
+            Quantity(f"{stretch}_slope_{unit_name}_per_second", f"{unit}/s", "slope over it"),
+            Quantity(f"{stretch}_entropy_nat", "nat", "entropy over it; grows with its rows"),
+        )
+    ),
+    Quantity("equivalent_full_cycle_count", "1", "charge both ways over twice capacity", "", 0.0),
+    Quantity("charge_rate_per_hour", "1/h", "current over capacity; positive charges"),
+)
+
+QUANTITIES: Final = MappingProxyType({row.name: row for row in (*_TABLE, *_SUMMED, *_FEATURES)})
 
 
 def quantity(name: str) -> Quantity:

@@ -82,8 +82,8 @@ class Branches:
 class DeltaStatistics:
     """Moments of ΔQ(V) over the grid points where both curves are known.
 
-    Skewness and excess kurtosis are those of the population; `covered_fraction` is the part of
-    the grid that entered.
+    Skewness and kurtosis are those of the population, kurtosis without the normal law's 3, so that
+    its logarithm has no pole; `covered_fraction` is the part of the grid that entered.
     """
 
     minimum_ah: float
@@ -238,7 +238,7 @@ def delta_statistics(delta_ah: Float64[np.ndarray, " grid"]) -> DeltaStatistics:
     second = float(square.mean())
     spread = second > (1e-12 * max(abs(mean), float(np.abs(away).max()))) ** 2
     skewness = float((square * away).mean()) / second**1.5 if spread else nan
-    kurtosis = float((square * square).mean()) / second**2 - 3.0 if spread else nan
+    kurtosis = float((square * square).mean()) / second**2 if spread else nan
     variance = second * len(known) / (len(known) - 1) if len(known) > 1 else nan
     return DeltaStatistics(float(known.min()), mean, variance, skewness, kurtosis, covered)
 

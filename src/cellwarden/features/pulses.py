@@ -68,7 +68,7 @@ class Pulses:
 class Interruptions:
     """One row an interruption; standard errors are those of the line's fit.
 
-    `slope_ohm_per_root_second` is -(1/I) dE/d√t, the diffusion resistance coefficient.
+    `diffusion_ohm_per_root_second` is -(1/I) dE/d√t, the diffusion resistance coefficient.
     """
 
     start: Int64[np.ndarray, " pause"]
@@ -78,8 +78,8 @@ class Interruptions:
     voltage_volt: Float64[np.ndarray, " pause"]
     resistance_ohm: Float64[np.ndarray, " pause"]
     resistance_std_ohm: Float64[np.ndarray, " pause"]
-    slope_ohm_per_root_second: Float64[np.ndarray, " pause"]
-    slope_std_ohm_per_root_second: Float64[np.ndarray, " pause"]
+    diffusion_ohm_per_root_second: Float64[np.ndarray, " pause"]
+    diffusion_std_ohm_per_root_second: Float64[np.ndarray, " pause"]
     point_count: Int64[np.ndarray, " pause"]
 
     def __len__(self) -> int:
