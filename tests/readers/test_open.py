@@ -59,8 +59,7 @@ def test_bytes_that_are_no_record_are_refused(tmp_path: Path, content: bytes) ->
 @pytest.mark.parametrize(
     ("head", "says"),
     [
-        (b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5"),
-        (b"BIO-LOGIC MODULAR FILE\x1a" + bytes(99), r"\.mpr"),
+        (b"NEWARE" + bytes(99), r"\.nda"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "old Excel"),
     ],
 )
@@ -205,8 +204,9 @@ def test_a_workbook_that_declares_entities_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_zip_without_a_workbook_is_named_as_such(tmp_path: Path) -> None:
-    path = tmp_path / "record.ndax"
+    path = tmp_path / "record.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("data.ndc", "x")
+        archive.writestr("one.bin", "x")
+        archive.writestr("two.bin", "x")
     with pytest.raises(DecodeError, match="holds no workbook"):
         read(path)

@@ -273,7 +273,8 @@ def _values(path: Path, rows: _Rows, column: Column) -> Float64[np.ndarray, " ro
     if np.any(at + dtype.itemsize > rows.end):
         raise DecodeError(f"{path}: a row is too short for {column.name}", hint=_HINT)
     cells = rows.content[at[:, None] + np.arange(dtype.itemsize)]
-    values = cells.view(dtype)[:, 0].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is as good as any other
+        values = cells.view(dtype)[:, 0].astype(np.float64)
     if column.type == _MONEY:
         values *= _MONEY_PARTS
     return np.where(_not_null(rows, column), values, np.nan)

@@ -12,12 +12,24 @@ from typing import Final
 
 from cellwarden.domain import Series, Table
 from cellwarden.errors import DataError, DecodeError, UsageError
-from cellwarden.readers import arbin_res, bdf, calce, mapped_csv, nasa, rows
+from cellwarden.readers import (
+    arbin_res,
+    bdf,
+    biologic_mpr,
+    calce,
+    hdf5,
+    mapped_csv,
+    nasa,
+    neware_ndax,
+    rows,
+)
 from cellwarden.readers.compressed import ZIP, members, renamed, unpacked
 from cellwarden.readers.draft import Draft
+from cellwarden.readers.hdf5 import HDF5
 from cellwarden.readers.jet import JET
 from cellwarden.readers.layout import HEAD_BYTES, decode_head, find_layout
 from cellwarden.readers.mapping import ColumnMapping, Guess, load_mapping
+from cellwarden.readers.mpr import MPR
 from cellwarden.readers.refusal import NoRecordError
 from cellwarden.readers.table import MAX_ROWS, open_parquet
 
@@ -26,10 +38,15 @@ __all__ = ["guess", "load", "read", "read_table", "records"]
 _GUESS_ROWS: Final = 200_000
 _PARQUET: Final = b"PAR1"
 _WORKBOOK: Final = "xl/workbook.xml"
+# First bytes of testers' own formats.
+_NATIVE: Final = (
+    (JET, arbin_res.draft),
+    (MPR, biologic_mpr.draft),
+    (HDF5, hdf5.draft),
+)
 # First bytes of formats that are known and not read, and what to do instead.
 _FOREIGN: Final = (
-    (b"\x89HDF", "an HDF5 file", "Export the record as CSV or Parquet."),
-    (b"BIO-LOGIC", "a BioLogic .mpr file", "Export it as text (.mpt) from EC-Lab."),
+    (b"NEWARE", "a Neware .nda file", "Export it as .ndax, CSV or .xlsx from BTSDA."),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save it as .xlsx or CSV."),
     (b"MATLAB 5.0", "a MATLAB file", "Export the record as CSV."),
 )
@@ -180,8 +197,9 @@ def _plain(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -> 
         return _parquet(path, mapping, name, limit)
     if head.startswith(ZIP):
         return _zip(path, mapping, name, limit)
-    if head.startswith(JET):
-        return arbin_res.draft(path, mapping, name, limit)
+    for magic, draft in _NATIVE:
+        if head.startswith(magic):
+            return draft(path, mapping, name, limit)
     for magic, what, hint in _FOREIGN:
         if head.startswith(magic):
             raise DecodeError(f"{path}: {what}, which is not read", hint=hint)
@@ -207,6 +225,8 @@ def _zip(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -> Dr
     inside = members(path)
     if _WORKBOOK in inside:
         return calce.draft_workbook(path, mapping, name or "", limit)
+    if neware_ndax.RECORD in inside:
+        return neware_ndax.draft(path, mapping, name, limit)
     if len(inside) != 1:
         raise DecodeError(
             f"{path}: a zip archive that holds no workbook but {len(inside)} files"
