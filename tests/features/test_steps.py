@@ -149,6 +149,19 @@ def test_a_counter_tells_when_the_current_was_switched(part: float) -> None:
     assert silent["charging_capacity_ah"][1] == pytest.approx((90 + 5) * 2.0 / 3600)
 
 
+def test_what_flowed_before_the_first_row_counts_where_the_counter_shows_it() -> None:
+    second = np.arange(1.0, 21.0) * 10.0
+    series = Series(
+        *("cell", second, np.full(20, 3.7), np.full(20, 1.8)),
+        charging_capacity_ah=second * 1.8 / 3600,
+        discharging_capacity_ah=np.zeros(20),
+    )
+    table = steps(series)
+    assert table["charging_capacity_ah"][0] == pytest.approx(0.1)
+    assert (table["start_test_time_second"][0], table["duration_second"][0]) == (0.0, 200.0)
+    assert steps(replace(series, charging_capacity_ah=second + 5))["duration_second"][0] == 190.0
+
+
 def test_a_current_that_turns_round_between_rows_is_counted_both_ways() -> None:
     second, current = np.arange(4.0) * 3600, np.array([1.0, -3.0, 1.0, 1.0])
     series = Series("cell", second, np.full(4, 3.7), current)

@@ -12,6 +12,8 @@ Rules
   gets its own current times its part of the interval: half (the trapezium), or, where the tester
   counts, the part that makes the interval hold what the counters grew by.
   Where it does not jump (a taper after constant current), the interval is the later step's.
+- Many testers write their first row some time after they began. Where the counters show in it what
+  its current brings in that time, the record begins at test time zero.
 - An interval whose two ends rest, and one longer than `gap_second`, bring nothing.
 """
 
@@ -28,6 +30,7 @@ __all__ = ["Flow", "Passed", "counted", "flow", "passed"]
 _SECOND_PER_HOUR: Final = 3600.0
 _JUMP_PART: Final = 0.1  # of the larger current
 _STRAIGHT: Final = 1e-3  # two ends that close have one mean
+_LEAD_PART: Final = 0.01  # how well the first row's counters must fit its current
 _RESET_PART: Final = 0.5  # a counter that lost more than half has begun anew
 
 
@@ -87,7 +90,23 @@ def flow(series: Series) -> Flow:
         if np.all(other >= 0):
             interval, backward, by_calendar = other, backward[:0], True
     interval[backward] = 0.0
+    interval[:1] = _lead(series, row, time, current)
     return Flow(row, interval, voltage, current, backward, by_calendar)
+
+
+def _lead(
+    series: Series,
+    row: Int64[np.ndarray, " time"],
+    time: Float64[np.ndarray, " time"],
+    current: Float64[np.ndarray, " time"],
+) -> float:
+    """The time before the first row that the record holds, if the counters show it. [s]"""
+    put_in, out = series.charging_capacity_ah, series.discharging_capacity_ah
+    if put_in is None or out is None or len(row) == 0 or row[0] != 0:
+        return 0.0
+    flowed = current[0] * time[0] / _SECOND_PER_HOUR
+    seen = np.abs(put_in[0] - out[0] - flowed) <= _LEAD_PART * np.abs(flowed)
+    return float(time[0]) if seen and flowed and time[0] > 0 else 0.0
 
 
 def _intervals(time: Float64[np.ndarray, " time"]) -> Float64[np.ndarray, " time"]:
@@ -126,7 +145,6 @@ def passed(
     moving = np.abs(current) > rest_ampere
     idle = ~moving
     idle[1:] &= ~moving[:-1]
-    idle[:1] = True
     hour[idle] = 0.0
     gap = np.flatnonzero((rows.interval_second > gap_second) & (hour > 0))
     hour[gap] = 0.0
@@ -171,7 +189,7 @@ def _integral(
     """What a rate brings up to each row: in less out, and in alone. [unit of the rate × h]"""
     inner, fraction = border
     net = np.empty_like(rate)
-    net[:1] = 0.0
+    net[:1] = 2 * rate[:1]
     np.add(rate[1:], rate[:-1], out=net[1:])
     net *= hour
     net *= 0.5

@@ -127,19 +127,17 @@ def _marks(at: Int64[np.ndarray, " mark"], count: int) -> Int64[np.ndarray, " ti
     return marks
 
 
-def _times(series: Series, cut: _Cut, duration: _Numbers) -> dict[str, np.ndarray | None]:
-    before, last = np.maximum(cut.start - 1, 0), cut.stop - 1
-    found: dict[str, np.ndarray | None] = {}
+def _times(series: Series, cut: _Cut, duration: _Numbers) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
     for name in ("test_time_second", "unix_time_second"):
         time = cut.rows.column(series.columns().get(name))
-        found[f"start_{name}"] = None if time is None else time[before]
-        found[f"end_{name}"] = None if time is None else time[last]
-    # Where the clock ran backwards a step begins with its own first row.
-    for name in ("start_test_time_second", "start_unix_time_second"):
-        end, begin = found[name.replace("start", "end")], found[name]
-        if begin is not None and end is not None:
-            time = cut.rows.column(series.columns()[name.removeprefix("start_")])
-            found[name] = begin if time is None else np.where(begin > end, time[cut.start], begin)
+        if time is None:
+            continue
+        begin, end = time[np.maximum(cut.start - 1, 0)], time[cut.stop - 1]
+        begin[:1] -= cut.rows.interval_second[:1]
+        # Where the clock ran backwards a step begins with its own first row.
+        found[f"start_{name}"] = np.where(begin > end, time[cut.start], begin)
+        found[f"end_{name}"] = end
     return {**found, "duration_second": duration}
 
 
