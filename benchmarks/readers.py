@@ -1,0 +1,191 @@
+"""A tester's file to record, to tables of steps and cycles: CPU seconds, beside other programs.
+
+Rules
+- Each measurement is a process of its own; what counts is user and system time of it and of its
+  children after imports, the median of several runs, so that a first run's set-up does not.
+- Peers read the very same file in the same run, each in its own pinned environment
+  (`benchmarks/peers/`); what they make of it stands in the rows, so that nothing is fast by
+  leaving something out unseen.
+
+    cellwarden bench readers [--quick] [--peers] [--json]
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+HERE: Final = Path(__file__).parent
+_DATA: Final = "generated Arbin text, 500 cycles × 1,000 points, seed 7"
+_GROWTH_ROWS: Final = (500_000, 1_000_000, 5_000_000, 10_000_000)
+# Measured by us in 2026-11 on the same kind of file; it has no release that could be pinned.
+_BATTERYML_SECOND: Final = 1.9
+
+
+def load(name: str) -> ModuleType:
+    """A module beside this one, which is a script and no package."""
+    path = HERE / f"{name}.py"
+    described = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
+    if described is None or described.loader is None:
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(described)
+    # Dataclasses look their module up by its name.
+    sys.modules[described.name] = module
+    described.loader.exec_module(module)
+    return module
+
+
+def cpu_second() -> float:
+    """User and system time of this process and its children."""
+    return sum(os.times()[:4])
+
+
+def measure(path: str, runs: int) -> dict[str, Any]:
+    """What this process needs for a file, and what it made of it."""
+    from cellwarden.features import cycles_of, steps
+    from cellwarden.readers import read
+
+    reading, making = [], []
+    for _ in range(runs):
+        before = cpu_second()
+        series = read(path)
+        between = cpu_second()
+        table = steps(series)
+        cycles = cycles_of(table)
+        making.append(cpu_second() - between)
+        reading.append(between - before)
+    return {
+        "cpu_s": statistics.median(a + b for a, b in zip(reading, making, strict=True)),
+        "read_s": statistics.median(reading),
+        "tables_s": statistics.median(making),
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "row_count": len(series),
+        "step_count": len(table),
+        "charging_capacity_ah": cycles["charging_capacity_ah"].tolist(),
+        "discharging_capacity_ah": cycles["discharging_capacity_ah"].tolist(),
+    }
+
+
+def _apart(path: Path, runs: int) -> dict[str, Any]:
+    """`measure` in a process of its own."""
+    line = [sys.executable, __file__, "measure", str(path), str(runs)]
+    printed = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    told: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return told
+
+
+def run(*, quick: bool = False, peers: bool = False) -> dict[str, Any]:
+    """All figures, as one object."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = load("arbin_csv").write_arbin_csv(Path(folder) / "arbin_500k.csv")
+        runs = 3 if quick else 7
+        ours = _apart(path, runs)
+        others = _peers(path, runs) if peers else {}
+        truth = _truth(path)
+    figures = [
+        _figure("readers.arbin_500k.cpu_s", ours["cpu_s"], "s", "<=0.6", _seconds(others)),
+        _figure("readers.arbin_500k.read.cpu_s", ours["read_s"], "s"),
+        _figure("readers.arbin_500k.tables.cpu_s", ours["tables_s"], "s", "<=0.1"),
+        _figure("readers.arbin_500k.rss_mb", ours["rss_mb"], "MB"),
+    ]
+    if "polars" in others:
+        ratio = ours["cpu_s"] / others["polars"]["cpu_s"]
+        figures.append(_figure("readers.arbin_500k.of_polars_read_csv", ratio, "1"))
+    rows = [
+        _agreement("cellwarden", ours, truth),
+        *(_agreement(who, told, truth) for who, told in others.items() if who != "polars"),
+    ]
+    figures.append(
+        _figure("readers.arbin_500k.worst_charge_error", rows[0]["worst"], "1", "<=1e-3")
+    )
+    if not quick:
+        figures += growth(_GROWTH_ROWS)
+    notes = [f"{row['who']}: charges differ from the counters by {row['worst']:.2g} at most"
+             f" ({row['median']:.2g} in the median)" for row in rows]  # fmt: skip
+    return {"figures": figures, "rows": rows, "notes": notes}
+
+
+def _figure(
+    name: str, value: float, unit: str, goal: str = "", peers: dict[str, float] | None = None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "value": float(f"{value:.3g}"), "unit": unit}
+    found |= {"goal": goal} if goal else {}
+    found |= {"peers": peers} if peers else {}
+    return {**found, "data": _DATA}
+
+
+def _peers(path: Path, runs: int) -> dict[str, Any]:
+    environment = load("peers/environment")
+    return {who: environment.measure(who, str(path), str(runs)) for who in _named()}
+
+
+def _named() -> list[str]:
+    return sorted(folder.parent.name for folder in HERE.glob("peers/*/measure.py"))
+
+
+def _seconds(others: dict[str, Any]) -> dict[str, float]:
+    """Peers' figures; the one that was measured earlier says when."""
+    found = {
+        f"{who} {told['version']}": round(told["cpu_s"], 3)
+        for who, told in others.items()
+        if who != "polars"
+    }
+    return {**found, "BatteryML without tables (2026-11)": _BATTERYML_SECOND} if found else {}
+
+
+def _truth(path: Path) -> dict[str, list[float]]:
+    """The counters' last reading of each cycle, which the generator wrote exactly."""
+    table = np.loadtxt(path, delimiter=",", skiprows=1, usecols=(4, 8, 9))
+    last = np.append(np.flatnonzero(np.diff(table[:, 0])), len(table) - 1)
+    return {
+        "charging_capacity_ah": table[last, 1].tolist(),
+        "discharging_capacity_ah": table[last, 2].tolist(),
+    }
+
+
+def _agreement(who: str, told: dict[str, Any], truth: dict[str, list[float]]) -> dict[str, Any]:
+    """How far a program's charges of each cycle lie from the tester's own counters."""
+    miss = np.concatenate(
+        [np.abs(np.array(told[name]) / np.array(right) - 1) for name, right in truth.items()]
+    )
+    return {"who": who, "cycles": len(miss) // 2, "worst": float(miss.max()),
+            "median": float(np.median(miss)), "cpu_s": told["cpu_s"]}  # fmt: skip
+
+
+def growth(row_counts: tuple[int, ...]) -> list[dict[str, Any]]:
+    """CPU seconds and memory of a file of more and more rows, a process each."""
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in row_counts:
+            path = Path(folder) / "arbin.csv"
+            load("arbin_csv").write_arbin_csv(path, cycles=count // 1000)
+            told = _apart(path, 1)
+            path.unlink()
+            for name, unit in (("read_s", "s"), ("tables_s", "s"), ("rss_mb", "MB")):
+                figure = _figure(f"readers.growth.rows_{count}.{name}", told[name], unit)
+                figures.append({**figure, "data": f"generated Arbin text, {count:,} rows, seed 7"})
+    return figures
+
+
+def main() -> None:
+    """One measurement, for the process that asked for it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["measure"])
+    parser.add_argument("path")
+    parser.add_argument("runs", type=int)
+    asked = parser.parse_args()
+    print(json.dumps(measure(asked.path, asked.runs)))
+
+
+if __name__ == "__main__":
+    main()
