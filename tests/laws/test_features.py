@@ -12,7 +12,13 @@ from hypothesis.extra import numpy as hnp
 from cellwarden.domain import Series
 from cellwarden.features.curves import branches, charge_matrix, delta_statistics, voltage_matrix
 from cellwarden.features.early import EarlyCycles, early_features
-from cellwarden.features.impedance import Spectrum, kramers_kronig, ohmic_intercept, semicircle
+from cellwarden.features.impedance import (
+    Spectrum,
+    fit_circuit,
+    kramers_kronig,
+    ohmic_intercept,
+    semicircle,
+)
 from cellwarden.features.incremental import Smoothing, incremental_capacity, peaks
 from cellwarden.features.partial import charge_end, voltage_windows
 from cellwarden.features.pulses import find_interruptions, find_pulses
@@ -51,34 +57,33 @@ def records(draw: st.DrawFn, *, wild: bool = True) -> Series:
 def numbers(series: Series, *, complete: bool = False) -> dict[str, np.ndarray]:
     """Everything that these modules say of a record."""
     found: dict[str, np.ndarray] = {}
-    with np.errstate(all="ignore"):  # a reading of 1e30 may overflow; it must not crash
-        for way in ("charge", "discharge"):
-            taken = branches(series, way)  # type: ignore[arg-type]
-            found[f"{way} capacity"] = taken.capacity_ah()
-            found[f"{way} Q(V)"] = charge_matrix(taken, GRID_VOLT, gap_ah=0.5)
-            found[f"{way} V(Q)"] = voltage_matrix(taken, GRID_AH, gap_ah=0.5)
-        early = early_features(
-            series,
-            GRID_VOLT,
-            gap_ah=0.5,
-            resistance_delay_second=0.0,
-            cycles=CYCLES,
-            record_complete=complete,
-        )
-        found["early"] = np.array(list(asdict(early).values()))
-        pulse = find_pulses(series, delay_second=(1.0,), rest_ampere=0.1, longest_second=120)
-        pause = find_interruptions(series, rest_ampere=0.1, longest_second=120, fit_second=(1, 60))
-        found["pulse"] = np.column_stack([pulse.start, pulse.ohmic_ohm, pulse.resistance_ohm])
-        found["pause"] = np.column_stack([pause.start, pause.resistance_ohm])
-        columns = series.test_time_second, series.voltage_volt, series.current_ampere
-        windows = voltage_windows(
-            *columns, np.array([3.2, 3.5, 3.8]), direction="charge", gap_second=120
-        )
-        found["windows"] = np.stack([windows.charge_ah, windows.time_second])
-        end = charge_end(
-            *columns, top_volt=3.9, window_volt=0.3, taper_ampere=(1.5, 0.5), gap_second=120
-        )
-        found["end"] = np.array(list(asdict(end).values()))
+    for way in ("charge", "discharge"):
+        taken = branches(series, way)  # type: ignore[arg-type]
+        found[f"{way} capacity"] = taken.capacity_ah()
+        found[f"{way} Q(V)"] = charge_matrix(taken, GRID_VOLT, gap_ah=0.5)
+        found[f"{way} V(Q)"] = voltage_matrix(taken, GRID_AH, gap_ah=0.5)
+    early = early_features(
+        series,
+        GRID_VOLT,
+        gap_ah=0.5,
+        resistance_delay_second=0.0,
+        cycles=CYCLES,
+        record_complete=complete,
+    )
+    found["early"] = np.array(list(asdict(early).values()))
+    pulse = find_pulses(series, delay_second=(1.0,), rest_ampere=0.1, longest_second=120)
+    pause = find_interruptions(series, rest_ampere=0.1, longest_second=120, fit_second=(1, 60))
+    found["pulse"] = np.column_stack([pulse.start, pulse.ohmic_ohm, pulse.resistance_ohm])
+    found["pause"] = np.column_stack([pause.start, pause.resistance_ohm])
+    columns = series.test_time_second, series.voltage_volt, series.current_ampere
+    windows = voltage_windows(
+        *columns, np.array([3.2, 3.5, 3.8]), direction="charge", gap_second=120
+    )
+    found["windows"] = np.stack([windows.charge_ah, windows.time_second])
+    end = charge_end(
+        *columns, top_volt=3.9, window_volt=0.3, taper_ampere=(1.5, 0.5), gap_second=120
+    )
+    found["end"] = np.array(list(asdict(end).values()))
     return found
 
 
@@ -133,6 +138,36 @@ def test_charge_over_voltage_is_monotone_and_within_the_branch(series: Series) -
         if len(known):
             assert known.min() >= 0
             assert known.max() <= capacity
+
+
+def _first_reached(voltage: np.ndarray, charge: np.ndarray, level: float, gap_ah: float) -> float:
+    """Q(V) of one discharge and one level, row by row: the slow twin of `charge_matrix`."""
+    low = 0
+    for row in range(len(voltage)):
+        if voltage[row] == level and (row == 0 or voltage[row] < voltage[:row].min()):
+            return float(charge[row])
+        if row and voltage[row] < voltage[low]:
+            if voltage[low] > level > voltage[row]:
+                if np.any(np.diff(charge[low : row + 1]) > gap_ah):
+                    return float("nan")
+                part = (voltage[low] - level) / (voltage[low] - voltage[row])
+                return float(charge[low] + part * (charge[row] - charge[low]))
+            low = row
+    return float("nan")
+
+
+@given(records(wild=False), st.sampled_from([0.001, 0.01, 1.0]))
+@settings(max_examples=30)
+def test_the_matrix_is_its_slow_twin(series: Series, gap_ah: float) -> None:
+    coarse = replace(series, voltage_volt=np.round(series.voltage_volt, 2))
+    taken = branches(coarse, "discharge")
+    grid = GRID_VOLT[::3]
+    fast = charge_matrix(taken, grid, gap_ah=gap_ah)
+    slow = [
+        [_first_reached(*taken.curve(k), level, gap_ah) for level in grid.tolist()]
+        for k in range(len(taken))
+    ]
+    assert fast == pytest.approx(np.array(slow).reshape(fast.shape), nan_ok=True, abs=1e-12)
 
 
 @given(hnp.arrays(np.float64, st.integers(0, 50), elements=st.floats(-2, 2)), st.floats(-1, 1))
@@ -199,18 +234,17 @@ def test_usage_resumed_is_usage_uninterrupted_to_the_bit(series: Series, cuts: l
     start = Usage(BINS, capacity_ah=1.0, gap_second=30.0)
 
     def after(usage: Usage, rows: slice) -> Usage:
-        with np.errstate(all="ignore"):
-            return record_usage(
-                usage,
-                series.test_time_second[rows],
-                series.current_ampere[rows],
-                voltage_volt=series.voltage_volt[rows],
-                temperature_celsius=(
-                    None
-                    if series.surface_temperature_celsius is None
-                    else series.surface_temperature_celsius[rows]
-                ),
-            )
+        return record_usage(
+            usage,
+            series.test_time_second[rows],
+            series.current_ampere[rows],
+            voltage_volt=series.voltage_volt[rows],
+            temperature_celsius=(
+                None
+                if series.surface_temperature_celsius is None
+                else series.surface_temperature_celsius[rows]
+            ),
+        )
 
     whole, parts = after(start, slice(None)), start
     edges = sorted({0, len(series), *(min(cut, len(series)) for cut in cuts)})
@@ -240,3 +274,21 @@ def test_any_spectrum_is_judged_without_a_crash_and_scale_changes_nothing(
     assert semicircle(second).width_ohm == pytest.approx(
         4 * semicircle(first).width_ohm, nan_ok=True
     )
+
+
+@given(
+    hnp.arrays(np.float64, 9, elements=st.one_of(st.floats(1e-3, 1e4), st.sampled_from(WILD))),
+    hnp.arrays(np.float64, (2, 9), elements=st.one_of(st.floats(-1, 1), st.sampled_from(WILD))),
+)
+@settings(max_examples=60)
+def test_points_that_no_instrument_gives_are_passed_over(
+    hertz: np.ndarray, parts: np.ndarray
+) -> None:
+    whole = np.empty(9, dtype=np.complex128)
+    whole.real, whole.imag = parts
+    spectrum = Spectrum(hertz, whole)
+    kramers_kronig(spectrum)
+    semicircle(spectrum)
+    if len(spectrum) > 3:
+        fit = fit_circuit(spectrum, arc_count=1, start_count=1)
+        assert np.isfinite(fit.values).all()

@@ -3,6 +3,9 @@
 Rules
 - A branch is what one cycle holds of one direction: the rows that carry current that way, and the
   row before each of them. Charge is the trapezium of the current that flows that way, from zero.
+- Where a cycle turns round and back by more than `TURN_FRACTION` of its charge, only the part that
+  moved the most is its branch: a tester's blip inside a charge is no discharge. Pulses and
+  regeneration stay.
 - Q(V) is the charge passed when the voltage first reached V, so it is monotone whatever the noise;
   between two rows that set a new extreme it is linear. V(Q) is linear between rows.
 - A grid point outside the branch, or where a single step between two rows moved more than
@@ -23,6 +26,7 @@ from cellwarden.errors import UsageError
 
 __all__ = [
     "REST_FRACTION",
+    "TURN_FRACTION",
     "Branches",
     "DeltaStatistics",
     "Direction",
@@ -38,7 +42,9 @@ __all__ = [
 Direction = Literal["charge", "discharge"]
 # Of the largest current of the cycle in that direction; a constant-voltage taper ends above it.
 REST_FRACTION: Final = 0.005
+_FLAT: Final = 1e-12  # of its size, a spread is rounding
 _SECOND_PER_HOUR: Final = 3600.0
+TURN_FRACTION: Final = 0.02  # of the cycle's charge; under it, it is a pulse or regeneration
 _SIGN: Final = {"charge": 1.0, "discharge": -1.0}
 
 
@@ -140,6 +146,7 @@ def branches(
     drive = np.maximum(sign * current, 0.0)
     rest = rest_fraction * np.maximum.reduceat(drive, first)
     loaded = drive > np.repeat(rest, np.diff(first, append=len(cycle)))
+    loaded = _largest_part(loaded, same, _count(time, drive), _count(time, drive - sign * current))
     taken = loaded.copy()
     taken[:-1] |= loaded[1:] & same
     kept = np.flatnonzero(taken)
@@ -150,6 +157,36 @@ def branches(
     ended[-1] = False
     place = kept if isinstance(row, slice) else row[kept]
     return Branches(direction, cycle[first], edge, rest, ended, place, voltage[kept], charge)
+
+
+def _largest_part(
+    loaded: Bool[np.ndarray, " time"],
+    same: Bool[np.ndarray, " interval"],
+    passed_ah: Float64[np.ndarray, " time"],
+    back_ah: Float64[np.ndarray, " time"],
+) -> Bool[np.ndarray, " time"]:
+    """Of each cycle the loaded rows between turns that moved the most. [1]"""
+    goes_on = loaded[1:] & loaded[:-1] & same
+    begin = np.flatnonzero(loaded & ~np.concatenate([[False], goes_on]))
+    if not len(begin):
+        return loaded
+    end = np.flatnonzero(loaded & ~np.concatenate([goes_on, [False]]))
+    cycle = np.concatenate([[0], np.cumsum(~same)])[begin]
+    moved = passed_ah[end] - passed_ah[np.maximum(begin - 1, 0)]
+    new = np.concatenate([[True], cycle[1:] != cycle[:-1]])
+    whole = np.add.reduceat(moved, np.flatnonzero(new))[np.cumsum(new) - 1]
+    turned = back_ah[begin[1:]] - back_ah[end[:-1]] > TURN_FRACTION * whole[1:]
+    part = np.cumsum(new | np.concatenate([[False], turned])) - 1
+    if part[-1] + 1 == np.count_nonzero(new):
+        return loaded  # no cycle turns: the usual case
+    share = np.bincount(part, weights=moved)
+    best = np.full(cycle[-1] + 1, -1.0)
+    np.maximum.at(best, cycle, share[part])
+    kept = share[part] == best[cycle]
+    border = np.zeros(len(loaded) + 1, dtype=np.int64)
+    border[begin[kept]] += 1
+    border[end[kept] + 1] -= 1
+    return np.cumsum(border[:-1]) > 0
 
 
 def charge_curve(
@@ -234,11 +271,11 @@ def delta_statistics(delta_ah: Float64[np.ndarray, " grid"]) -> DeltaStatistics:
         return DeltaStatistics(nan, nan, nan, nan, nan, covered)
     mean = float(known.mean())
     away = known - mean
-    square = away * away
-    second = float(square.mean())
-    spread = second > (1e-12 * max(abs(mean), float(np.abs(away).max()))) ** 2
-    skewness = float((square * away).mean()) / second**1.5 if spread else nan
-    kurtosis = float((square * square).mean()) / second**2 if spread else nan
+    second = float((away * away).mean())
+    flat = second**0.5 <= _FLAT * float(np.abs(known).max())
+    unit = away / (1.0 if flat else second**0.5)
+    skewness = nan if flat else float((unit**3).mean())
+    kurtosis = nan if flat else float((unit**4).mean())
     variance = second * len(known) / (len(known) - 1) if len(known) > 1 else nan
     return DeltaStatistics(float(known.min()), mean, variance, skewness, kurtosis, covered)
 

@@ -1,8 +1,9 @@
 """Impedance spectra: where they cross the real axis, whether they can be true, a circuit's fit.
 
 Rules
-- Spectra run from high to low frequency, whatever the order of the file; points without a finite
-  value are left out. A capacitive impedance has a negative imaginary part.
+- Spectra run from high to low frequency, whatever the order of the file; points without a value
+  or of a size that no instrument measures are left out. A capacitive impedance has a negative
+  imaginary part.
 - The ohmic intercept is the real part where the imaginary part changes from inductive to
   capacitive; where the spectrum does not reach it, it is NaN and never the first point.
 - Kramers-Kronig: a chain of RC elements is fitted to the points; only a spectrum of a linear,
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 _EXPONENT: Final = (0.3, 1.0)  # of a constant-phase element; below 0.3 it is no arc any more
+_HERTZ: Final = (1e-9, 1e12)  # further out it is no measurement
+_OHM: Final = (1e-12, 1e12)  # likewise
 _FAR: Final = 1e4  # bounds of resistances relative to the spectrum's own size
 
 
@@ -59,7 +62,9 @@ class Spectrum:
                 hint="Give one impedance a frequency.",
             )
         known = np.isfinite(self.frequency_hertz) & np.isfinite(self.impedance_ohm)
-        known &= self.frequency_hertz > 0
+        known &= (self.frequency_hertz > _HERTZ[0]) & (self.frequency_hertz < _HERTZ[1])
+        size = np.maximum(np.abs(self.impedance_ohm.real), np.abs(self.impedance_ohm.imag))
+        known &= (size > _OHM[0]) & (size < _OHM[1])
         place = np.flatnonzero(known)
         place = place[np.argsort(-self.frequency_hertz[place], kind="stable")]
         object.__setattr__(self, "frequency_hertz", self.frequency_hertz[place])
@@ -173,9 +178,9 @@ def wide_spectra(
         raise DataError(
             f"{table.name}: a column's frequency is no number", hint="Name columns as ZReal_20Hz."
         ) from None
-    real = np.stack([table[name] for name in named.values()], axis=1).astype(np.float64)
-    columns = [table[f"{imaginary_prefix}{text}Hz"] for text in named]
-    whole = real + 1j * imaginary_sign * np.stack(columns, axis=1).astype(np.float64)
+    real = [_numbers(table, name) for name in named.values()]
+    imaginary = [_numbers(table, f"{imaginary_prefix}{text}Hz") for text in named]
+    whole = _complex(np.stack(real, axis=1), imaginary_sign * np.stack(imaginary, axis=1))
     return [Spectrum(frequency, row) for row in whole]
 
 
@@ -196,9 +201,9 @@ def long_spectra(
         UsageError: a column is not there, or the sign is neither.
     """
     _check_sign(imaginary_sign)
-    frequency = np.asarray(table[frequency_column], dtype=np.float64)
-    imaginary = imaginary_sign * np.asarray(table[imaginary_column], dtype=np.float64)
-    whole = np.asarray(table[real_column], dtype=np.float64) + 1j * imaginary
+    frequency = _numbers(table, frequency_column)
+    imaginary = imaginary_sign * _numbers(table, imaginary_column)
+    whole = _complex(_numbers(table, real_column), imaginary)
     keys = list(zip(*(table[name].tolist() for name in sweep_columns), strict=True))
     rows: dict[tuple[object, ...], list[int]] = {}
     for number in range(len(table)):
@@ -338,6 +343,24 @@ def fit_circuit(
         rms,
         bool(best.success),
     )
+
+
+def _numbers(table: Table, name: str) -> Float64[np.ndarray, " row"]:
+    try:
+        return np.asarray(table[name], dtype=np.float64)
+    except ValueError:
+        raise DataError(
+            f"{table.name}: column {name} is text", hint="Name a column of numbers."
+        ) from None
+
+
+def _complex(
+    real: Float64[np.ndarray, "*shape"], imaginary: Float64[np.ndarray, "*shape"]
+) -> Complex128[np.ndarray, "*shape"]:
+    """Both parts together; a product with 1j would turn infinite readings into warnings."""
+    whole = np.empty(real.shape, dtype=np.complex128)
+    whole.real, whole.imag = real, imaginary
+    return whole
 
 
 def _check_sign(sign: int) -> None:

@@ -31,6 +31,7 @@ from cellwarden.features.curves import Direction
 __all__ = ["ChargeEnd", "Windows", "charge_end", "voltage_windows"]
 
 _SECOND_PER_HOUR: Final = 3600.0
+_FLAT: Final = 1e-12  # of its size, a spread is rounding
 _LEAST_ROWS: Final = 3
 
 
@@ -89,7 +90,7 @@ def voltage_windows(
     if len(edge_volt) < 2 or not np.all(np.diff(edge_volt) > 0):  # noqa: PLR2004  a window has two
         raise UsageError("the edges must rise", hint="Give at least two, from low to high.")
     sign = 1.0 if direction == "charge" else -1.0
-    known = np.isfinite(time_second + voltage_volt + current_ampere)
+    known = _known(time_second, voltage_volt, current_ampere)
     time, volt = time_second[known], sign * voltage_volt[known]
     drive = np.maximum(sign * current_ampere[known], 0.0)
     charge = _passed(time, drive)
@@ -129,7 +130,7 @@ def charge_end(
         taper_ampere: highest and lowest current of the second stretch.
         gap_second: a longer step between rows breaks a stretch.
     """
-    known = np.isfinite(time_second + voltage_volt + current_ampere)
+    known = _known(time_second, voltage_volt, current_ampere)
     time, volt, current = time_second[known], voltage_volt[known], current_ampere[known]
     highest = np.maximum.accumulate(volt) if len(volt) else volt
     start = int(np.searchsorted(highest, top_volt - window_volt))
@@ -196,21 +197,27 @@ def _statistics(
     if np.diff(when).max() > gap_second or np.ptp(when) <= 0:
         return (nan,) * 8
     away = taken - taken.mean()
-    second = float(np.mean(away**2))
-    flat = second <= (1e-9 * float(np.abs(taken).max())) ** 2
+    std = float(np.mean(away**2)) ** 0.5
+    flat = std <= _FLAT * float(np.abs(taken).max())
+    unit = away / (1.0 if flat else std)
     since = when - when.mean()
     share = taken / taken.sum() if taken.sum() > 0 else taken
     positive = share[share > 0]
     return (
         float(taken.mean()),
-        second**0.5,
-        nan if flat else float(np.mean(away**4)) / second**2 - 3.0,
-        nan if flat else float(np.mean(away**3)) / second**1.5,
+        std,
+        nan if flat else float(np.mean(unit**4)) - 3.0,
+        nan if flat else float(np.mean(unit**3)),
         float(since @ away / (since @ since)),
         float(-np.sum(positive * np.log(positive))),
         float(_passed(when, np.maximum(current[stretch], 0.0))[-1]),
         float(when[-1] - when[0]),
     )
+
+
+def _known(*columns: Float64[np.ndarray, " time"]) -> Bool[np.ndarray, " time"]:
+    """Rows on which every sensor gave a reading."""
+    return np.asarray(np.logical_and.reduce([np.isfinite(column) for column in columns]))
 
 
 def _passed(

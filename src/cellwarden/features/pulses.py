@@ -205,8 +205,8 @@ def find_interruptions(
 
 def _stretches(series: Series, rest_ampere: float) -> _Rows:
     """The record cut where current begins, ends or turns."""
-    total = series.test_time_second + series.voltage_volt + series.current_ampere
-    row = np.flatnonzero(np.isfinite(total))
+    columns = series.test_time_second, series.voltage_volt, series.current_ampere
+    row = np.flatnonzero(np.logical_and.reduce([np.isfinite(column) for column in columns]))
     time, ampere = series.test_time_second[row], series.current_ampere[row]
     sign = np.where(np.abs(ampere) > rest_ampere, np.sign(ampere), 0.0).astype(np.int64)
     start = np.flatnonzero(np.diff(sign, prepend=2)) if len(row) else row

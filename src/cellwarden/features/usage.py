@@ -130,6 +130,7 @@ def record_usage(
     columns = (time_second, current_ampere, voltage_volt, temperature_celsius, soc_fraction)
     rows = np.stack([absent if column is None else column for column in columns])
     rows = rows[:, np.isfinite(rows[0])]
+    rows[~np.isfinite(rows)] = np.nan
     if usage.last:
         rows = np.concatenate([np.array(usage.last)[:, None], rows], axis=1)
     if rows.shape[1] == 0:
