@@ -1,5 +1,6 @@
 """A server of files over real TLS, with a certificate of its own authority."""
 
+import gzip
 import hashlib
 import ssl
 import threading
@@ -76,6 +77,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _packed(self) -> None:
         self._answer(CONTENT, len(CONTENT), Content_Encoding="gzip")
+
+    def _willing(self) -> None:
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            self._answer(gzip.compress(CONTENT), Content_Encoding="gzip")
+        else:
+            self._good()
 
     def _moved(self) -> None:
         self._onward("/good")

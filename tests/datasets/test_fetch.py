@@ -23,7 +23,7 @@ def left(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("name", ["good", "unstated", "moved", "packed"])
+@pytest.mark.parametrize("name", ["good", "unstated", "moved", "packed", "willing"])
 def test_a_file_with_the_right_digest_takes_its_name(
     files: Files, tmp_path: Path, name: str
 ) -> None:
