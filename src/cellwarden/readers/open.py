@@ -20,6 +20,7 @@ from cellwarden.readers import (
     hdf5,
     mapped_csv,
     nasa,
+    nasa_mat,
     neware_ndax,
     rows,
 )
@@ -29,6 +30,7 @@ from cellwarden.readers.hdf5 import HDF5
 from cellwarden.readers.jet import JET
 from cellwarden.readers.layout import HEAD_BYTES, decode_head, find_layout
 from cellwarden.readers.mapping import ColumnMapping, Guess, load_mapping
+from cellwarden.readers.mat5 import MAT
 from cellwarden.readers.mpr import MPR
 from cellwarden.readers.refusal import NoRecordError
 from cellwarden.readers.table import MAX_ROWS, open_parquet
@@ -43,12 +45,12 @@ _NATIVE: Final = (
     (JET, arbin_res.draft),
     (MPR, biologic_mpr.draft),
     (HDF5, hdf5.draft),
+    (MAT, nasa_mat.draft),
 )
 # First bytes of formats that are known and not read, and what to do instead.
 _FOREIGN: Final = (
     (b"NEWARE", "a Neware .nda file", "Export it as .ndax, CSV or .xlsx from BTSDA."),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save it as .xlsx or CSV."),
-    (b"MATLAB 5.0", "a MATLAB file", "Export the record as CSV."),
 )
 
 
