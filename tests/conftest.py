@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from jaxtyping import Float64
 
+import checked  # noqa: F401  checks what is imported after it
 from cellwarden.domain import Series
 
 # Figures are printed by benchmarks; a busy machine must not fail a law.

@@ -10,7 +10,7 @@ Rules
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -26,6 +26,7 @@ BOUND: Final = 3.0
 HELD_SECOND: Final = 300.0
 
 
+@runtime_checkable
 class Innovations(Protocol):
     """The same as a `Charge`, for a run of moments: one row each."""
 

@@ -87,7 +87,7 @@ def look(
         signal, volt = "voltage_volt", (block.voltage_volt / np.float32(max(length, 1)))[:, None]
     capacity = peak.astype(np.float64) / 3
     if pack is not None:
-        capacity = np.full(len(block), pack.nominal_capacity_ah)
+        capacity = np.full(len(block), pack.nominal_capacity_ah, dtype=np.float64)
     window = Window(
         frames=block,
         context_count=len(block) - len(frames),
