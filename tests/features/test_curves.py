@@ -164,3 +164,27 @@ def test_cycles_without_that_direction_have_no_curve(cell: Any, record: Any) -> 
     taken = branches(charging, "discharge")
     assert np.isnan(taken.capacity_ah()).all()
     assert np.isnan(charge_matrix(taken, GRID, gap_ah=1.0)).all()
+
+
+def test_a_blip_inside_a_charge_is_no_part_of_the_discharge() -> None:
+    """A tester's glitch at the begin of a charge must not eat the upper half of Q(V)."""
+    charge_ampere = np.r_[0.0, -4.0, np.full(60, 1.0), 0.0]
+    discharge_ampere = np.r_[np.full(60, -1.0), 0.0]
+    current = np.r_[charge_ampere, discharge_ampere]
+    voltage = np.r_[3.9, 3.4, np.linspace(3.3, 4.2, 60), 4.2, np.linspace(4.1, 3.0, 60), 3.2]
+    time = np.r_[0.0, 2.0, 4.0 + 60.0 * np.arange(len(current) - 2)]
+    series = Series("glitch", time, voltage, current, cycle_count=np.ones(len(time), dtype=int))
+    taken = branches(series, "discharge")
+    assert taken.voltage_volt[0] == pytest.approx(4.2)
+    assert taken.capacity_ah()[0] == pytest.approx(1.0, abs=0.02)
+
+
+def test_pulses_of_the_other_sign_leave_a_branch_whole() -> None:
+    """Regeneration of a per cent of the charge, ten times, is no end of the discharge."""
+    leg = np.r_[np.full(60, -1.0), np.full(1, 0.6)]
+    current = np.tile(leg, 10)
+    voltage = np.linspace(4.1, 3.0, len(current)) + 0.02 * (current > 0)
+    time = 60.0 * np.arange(len(current))
+    series = Series("drive", time, voltage, current, cycle_count=np.ones(len(time), dtype=int))
+    taken = branches(series, "discharge")
+    assert taken.capacity_ah()[0] == pytest.approx(10.0, rel=0.01)

@@ -2,7 +2,9 @@
 
 Rules
 - A branch is what one cycle holds of one direction: the rows that carry current that way, and the
-  row before each of them. Charge is the trapezium of the current that flows that way, from zero.
+  row before each of them, within the stretch over which the most charge went that way on balance.
+  Pulses, rests and regeneration stay inside; a blip before or after the opposite direction does
+  not. Charge is the trapezium of the current that flows that way, from zero.
 - Where a cycle turns round and back by more than `TURN_FRACTION` of its charge, only the part that
   moved the most is its branch: a tester's blip inside a charge is no discharge. Pulses and
   regeneration stay.
@@ -146,7 +148,8 @@ def branches(
     drive = np.maximum(sign * current, 0.0)
     rest = rest_fraction * np.maximum.reduceat(drive, first)
     loaded = drive > np.repeat(rest, np.diff(first, append=len(cycle)))
-    loaded = _largest_part(loaded, same, _count(time, drive), _count(time, drive - sign * current))
+    _keep_largest(loaded, first, time, sign * current)
+    loaded = _largest_part(loaded, same, time, sign * current)
     taken = loaded.copy()
     taken[:-1] |= loaded[1:] & same
     kept = np.flatnonzero(taken)
@@ -162,23 +165,23 @@ def branches(
 def _largest_part(
     loaded: Bool[np.ndarray, " time"],
     same: Bool[np.ndarray, " interval"],
-    passed_ah: Float64[np.ndarray, " time"],
-    back_ah: Float64[np.ndarray, " time"],
+    time_second: Float64[np.ndarray, " time"],
+    current_ampere: Float64[np.ndarray, " time"],
 ) -> Bool[np.ndarray, " time"]:
     """Of each cycle the loaded rows between turns that moved the most. [1]"""
     goes_on = loaded[1:] & loaded[:-1] & same
     begin = np.flatnonzero(loaded & ~np.concatenate([[False], goes_on]))
-    if not len(begin):
-        return loaded
-    end = np.flatnonzero(loaded & ~np.concatenate([goes_on, [False]]))
     cycle = np.concatenate([[0], np.cumsum(~same)])[begin]
+    new = np.concatenate([[True], cycle[1:] != cycle[:-1]])[: len(begin)]
+    if new.all():
+        return loaded  # one run a cycle: nothing to choose
+    end = np.flatnonzero(loaded & ~np.concatenate([goes_on, [False]]))
+    passed_ah = _count(time_second, np.maximum(current_ampere, 0.0))
+    back_ah = _count(time_second, np.maximum(-current_ampere, 0.0))
     moved = passed_ah[end] - passed_ah[np.maximum(begin - 1, 0)]
-    new = np.concatenate([[True], cycle[1:] != cycle[:-1]])
     whole = np.add.reduceat(moved, np.flatnonzero(new))[np.cumsum(new) - 1]
     turned = back_ah[begin[1:]] - back_ah[end[:-1]] > TURN_FRACTION * whole[1:]
     part = np.cumsum(new | np.concatenate([[False], turned])) - 1
-    if part[-1] + 1 == np.count_nonzero(new):
-        return loaded  # no cycle turns: the usual case
     share = np.bincount(part, weights=moved)
     best = np.full(cycle[-1] + 1, -1.0)
     np.maximum.at(best, cycle, share[part])
@@ -313,10 +316,33 @@ def _usable(series: Series) -> Int64[np.ndarray, " time"] | slice:
     return slice(None) if known.all() else np.flatnonzero(known)
 
 
+def _keep_largest(
+    loaded: Bool[np.ndarray, " time"],
+    first: Int64[np.ndarray, " curve"],
+    time_second: Float64[np.ndarray, " time"],
+    along_ampere: Float64[np.ndarray, " time"],
+) -> None:
+    """Take out what lies outside the stretch of each cycle that moved the most on balance.
+
+    A cycle whose loaded rows stand together, as most do, needs no look.
+    """
+    begun = np.concatenate([loaded[:1], loaded[1:] & ~loaded[:-1]])
+    begun[first] = loaded[first]
+    for number in np.flatnonzero(np.add.reduceat(begun, first, dtype=np.int64) > 1):
+        start = int(first[number])
+        rows = slice(start, int(first[number + 1]) if number + 1 < len(first) else len(loaded))
+        balance = _count(time_second[rows], along_ampere[rows])
+        lowest = np.minimum.accumulate(balance)
+        stop = int(np.argmax(balance - lowest))
+        begin = int(np.flatnonzero(balance[: stop + 1] == lowest[stop])[-1])
+        loaded[rows.start : rows.start + begin] = False
+        loaded[rows.start + stop + 1 : rows.stop] = False
+
+
 def _count(
     time_second: Float64[np.ndarray, " time"], drive_ampere: Float64[np.ndarray, " time"]
 ) -> Float64[np.ndarray, " time"]:
-    """Charge passed so far: trapezium, nothing where time steps back. [Ah]"""
+    """Charge that flowed so far: trapezium, nothing where time steps back. [Ah]"""
     counted = np.zeros(len(time_second))
     part = counted[1:]
     np.subtract(time_second[1:], time_second[:-1], out=part)
