@@ -30,6 +30,31 @@ _DATA: Final = "generated Arbin text, 500 cycles × 1,000 points, seed 7"
 _GROWTH_ROWS: Final = (500_000, 1_000_000, 5_000_000, 10_000_000)
 # Measured by us in 2026-11 on the same kind of file; it has no release that could be pinned.
 _BATTERYML_SECOND: Final = 1.9
+# Real files that peers know how to read, and what each must be told to do so.
+_NATIVE: Final = {
+    "cycler_native/neware/neware_uio.csv": {
+        "cellpy": ("neware_txt", "one"),
+        "pyprobe": ("neware",),
+    },
+    "cycler_native/maccor/maccor_three.txt": {"cellpy": ("maccor_txt", "three")},
+}
+# Real files whose testers count.
+_COUNTED: Final = (
+    "calce_cs2/CS2_35.parquet",
+    "calce_cs2/CS2_36.parquet",
+    "calce_cs2/CS2_37.parquet",
+    "cycler_native/arbin/arbin_example.csv",
+    "cycler_native/arbin/2017-05-09_test-TC-contact_CH33.csv",
+    "cycler_native/arbin/20160805_test001_45_cc_01.res",
+    "cycler_native/neware/neware_uio.csv",
+    "cycler_native/biologic/Sample_data_biologic_CA1.txt",
+    "cycler_native/basytec/sample_data_basytec.txt",
+    "cycler_native/batterydata/p492-13-raw.csv",
+    "cycler_native/landt/SINTEF__LiGrR2032__25degC__Landt.csv",
+    "cycler_native/pec/Test25205.csv",
+)
+_CLOSE: Final = 1e-3
+_SMALL: Final = 0.02  # of the largest charge of a file: below it a relative difference says nothing
 
 
 def load(name: str) -> ModuleType:
@@ -102,17 +127,64 @@ def run(*, quick: bool = False, peers: bool = False) -> dict[str, Any]:
         ratio = ours["cpu_s"] / others["polars"]["cpu_s"]
         figures.append(_figure("readers.arbin_500k.of_polars_read_csv", ratio, "1"))
     rows = [
-        _agreement("cellwarden", ours, truth),
-        *(_agreement(who, told, truth) for who, told in others.items() if who != "polars"),
+        _agreement("cellwarden", "counters", ours, truth),
+        *(
+            _agreement(who, "counters", told, truth)
+            for who, told in others.items()
+            if who != "polars"
+        ),
     ]
     figures.append(
         _figure("readers.arbin_500k.worst_charge_error", rows[0]["worst"], "1", "<=1e-3")
     )
     if not quick:
         figures += growth(_GROWTH_ROWS)
-    notes = [f"{row['who']}: charges differ from the counters by {row['worst']:.2g} at most"
-             f" ({row['median']:.2g} in the median)" for row in rows]  # fmt: skip
+    rows += _counted()
+    if peers:
+        rows += _native()
+    notes = [
+        f"{row['file']}, {row['cycles']} cycles, {row['who']} against {row['against']}:"
+        f" {row['within']:.1%} within 0.1 %, median {row['median']:.1e}, worst {row['worst']:.1e}"
+        for row in rows
+    ]
     return {"figures": figures, "rows": rows, "notes": notes}
+
+
+def _data() -> Path:
+    return Path(os.environ.get("CELLWARDEN_DATA", HERE.parent / ".." / "shared" / "data")).resolve()
+
+
+def _counted() -> list[dict[str, Any]]:
+    """Charges of real files against the testers' own counters; empty without the data."""
+    from cellwarden.features import cycle_table
+    from cellwarden.readers import read
+
+    rows = []
+    for name in _COUNTED:
+        path = _data() / name
+        if not path.is_file():
+            continue
+        table = cycle_table(read(path))
+        ours, counters = (
+            {f"{way}_capacity_ah": table[f"{way}_{what}"] for way in ("charging", "discharging")}
+            for what in ("capacity_ah", "counter_ah")
+        )
+        rows.append(_agreement("cellwarden", "counters", ours, counters, file=path.name))
+    return rows
+
+
+def _native() -> list[dict[str, Any]]:
+    """What peers make of real files, against ours; empty without the data."""
+    environment, rows = load("peers/environment"), []
+    for name, readers in _NATIVE.items():
+        path = _data() / name
+        if not path.is_file():
+            continue
+        ours = measure(str(path), 1)
+        for who, words in readers.items():
+            told = environment.measure(who, str(path), "1", *words)
+            rows.append(_agreement("cellwarden", who, ours, told, file=path.name))
+    return rows
 
 
 def _figure(
@@ -153,13 +225,26 @@ def _truth(path: Path) -> dict[str, list[float]]:
     }
 
 
-def _agreement(who: str, told: dict[str, Any], truth: dict[str, list[float]]) -> dict[str, Any]:
-    """How far a program's charges of each cycle lie from the tester's own counters."""
-    miss = np.concatenate(
-        [np.abs(np.array(told[name]) / np.array(right) - 1) for name, right in truth.items()]
-    )
-    return {"who": who, "cycles": len(miss) // 2, "worst": float(miss.max()),
-            "median": float(np.median(miss)), "cpu_s": told["cpu_s"]}  # fmt: skip
+def _agreement(
+    who: str, against: str, told: dict[str, Any], right: dict[str, Any], file: str = "generated"
+) -> dict[str, Any]:
+    """How far the charges of each cycle by one lie from those by another. [1]"""
+    parts, names = [], ("charging_capacity_ah", "discharging_capacity_ah")
+    most = max(np.max(right[name]) for name in names)
+    for name in names:
+        one, other = np.array(told[name]), np.array(right[name])
+        large = other > _SMALL * most
+        parts.append(np.abs(one[large] / other[large] - 1))
+    miss = np.concatenate(parts)
+    return {
+        "file": file,
+        "who": who,
+        "against": against,
+        "cycles": len(right["charging_capacity_ah"]),
+        "within": float(np.mean(miss < _CLOSE)),
+        "worst": float(miss.max()),
+        "median": float(np.median(miss)),
+    }
 
 
 def growth(row_counts: tuple[int, ...]) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ def test_one_measurement_tells_times_and_what_was_made(tmp_path: Path) -> None:
     readers = _load("readers")
     told = readers.measure(str(path), 1)
     assert (told["row_count"], told["step_count"]) == (400, 10)
-    row = readers._agreement("cellwarden", told, readers._truth(path))
+    row = readers._agreement("cellwarden", "counters", told, readers._truth(path))
     assert (row["cycles"], row["worst"] < 1e-3) == (2, True)
 
 

@@ -1,4 +1,4 @@
-"""cellpy reads an Arbin file, makes its step table and its summary. PATH RUNS."""
+"""cellpy reads a file, makes its step table and its summary. PATH RUNS [INSTRUMENT MODEL]."""
 
 import json
 import logging
@@ -12,6 +12,8 @@ logging.disable(logging.CRITICAL)  # it warns of settings that nobody made
 
 import cellpy  # noqa: E402  after its warnings are off
 
+_LEAST = 3  # arguments, the script's own name among them
+
 
 def cpu_second() -> float:
     """User and system time of this process and its children."""
@@ -20,14 +22,15 @@ def cpu_second() -> float:
 
 def main() -> None:
     """Print the figures."""
-    words = Path(__file__).with_name("arbin.yml")
+    how = {"instrument": "custom", "instrument_file": str(Path(__file__).with_name("arbin.yml"))}
+    if len(sys.argv) > _LEAST:
+        how = dict(zip(("instrument", "model"), sys.argv[_LEAST:], strict=True))
     runs = []
     for _ in range(int(sys.argv[2])):
         before = cpu_second()
         cell = cellpy.get(
             filename=sys.argv[1],
-            instrument="custom",
-            instrument_file=str(words),
+            **how,
             cycle_mode="full_cell",
             nominal_capacity=1.1,
             mass=1.0,
@@ -35,11 +38,12 @@ def main() -> None:
         )
         runs.append(cpu_second() - before)
     summary = cell.data.summary
+    ah = {"Ah": 1.0, "mAh": 1e-3}[cell.data.raw_units.charge]
     told = {
         "version": version("cellpy"),
         "cpu_s": statistics.median(runs),
-        "charging_capacity_ah": summary["charge_capacity"].tolist(),
-        "discharging_capacity_ah": summary["discharge_capacity"].tolist(),
+        "charging_capacity_ah": (ah * summary["charge_capacity"]).tolist(),
+        "discharging_capacity_ah": (ah * summary["discharge_capacity"]).tolist(),
     }
     print(json.dumps(told))
 

@@ -1,4 +1,4 @@
-"""PyProBE reads an Arbin file through its Parquet form and sums up its cycles. PATH RUNS."""
+"""PyProBE reads a file through its Parquet form and sums up its cycles. PATH RUNS [CYCLER]."""
 
 import json
 import os
@@ -19,11 +19,11 @@ def cpu_second() -> float:
     return sum(os.times()[:4])
 
 
-def summed_up(path: str) -> Any:
+def summed_up(path: str, cycler: Any = "arbin") -> Any:
     """The summary of each cycle, as PyProBE makes it."""
     with tempfile.TemporaryDirectory() as folder:
         kept = str(Path(folder) / "record.parquet")
-        pyprobe.process_cycler_data(cycler="arbin", input_data_path=path, output_data_path=kept)
+        pyprobe.process_cycler_data(cycler=cycler, input_data_path=path, output_data_path=kept)
         cell = pyprobe.Cell(info={"Name": "cell"})
         cell.import_data("test", kept)
         # The default order: with the other one this version computes no coulombic efficiency.
@@ -37,7 +37,7 @@ def main() -> None:
     runs = []
     for _ in range(int(sys.argv[2])):
         before = cpu_second()
-        frame = summed_up(sys.argv[1])
+        frame = summed_up(sys.argv[1], *sys.argv[3:4])
         runs.append(cpu_second() - before)
     told = {
         "version": version("PyProBE-Data"),
