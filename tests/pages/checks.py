@@ -89,14 +89,19 @@ def open_battery(page: Page, base_url: str, device: str) -> None:
 
 
 def battery_draws_its_record(page: Page, base_url: str, device: str) -> None:
-    """The battery page paints its signals and its fade, explains, and offers the receipt."""
+    """The battery page paints signals, curves and fade, explains, and offers the receipt."""
     open_battery(page, base_url, device)
     canvases = page.locator("canvas")
-    expect(canvases).to_have_count(6)  # five signals and the fade
-    for index in range(6):
+    expect(canvases).to_have_count(7)  # five signals, the curves and the fade
+    for index in range(7):
         page.wait_for_function(_PAINTED, arg=index)
     expect(page.get_by_role("img", name="Pack voltage: from")).to_be_visible()
     expect(page.get_by_role("img", name="Health over cycles")).to_be_visible()
+    expect(page.get_by_role("img", name="discharges from cycle")).to_be_visible()
+    page.get_by_role("button", name="dQ/dV").click()
+    page.get_by_role("button", name="Charge", exact=True).click()
+    expect(page.get_by_role("img", name=" charges from cycle")).to_be_visible()
+    expect(page.get_by_text("smoothed over")).to_be_visible()
     expect(page.get_by_role("heading", name="Why")).to_be_visible()
     expect(page.get_by_text("Check it offline")).to_be_visible()
     with page.expect_download() as download:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DAY_SECOND", "LONG_NAME", "battery_record", "fleet", "signals", "trust"]
+__all__ = ["DAY_SECOND", "LONG_NAME", "battery_record", "curves", "fleet", "signals", "trust"]
 
 DAY_SECOND = 86_400
 LONG_NAME = "depot-north.hall-2.rack-B.string-03.module-17.second-life-lot-A"
@@ -243,6 +243,32 @@ def signals(battery: Json, start: float, stop: float, points: int) -> Json:
         for name, column in columns.items()
     }
     return {"unix_time_second": time.tolist(), **rows}
+
+
+def curves(battery: Json, direction: str) -> Json:
+    """Eight discharges or charges that shrink, or none of a battery without a voltage."""
+    size = battery["nominal_capacity_ah"] or 10.0
+    share = np.linspace(0, 1, 120)
+    way = -1 if direction == "discharge" else 1
+    grid = np.linspace(3.1, 4.15, 150)
+    told = [
+        {
+            "cycle_count": 1 + 40 * number,
+            "charge_ah": (size * (1 - 0.03 * number) * share).tolist(),
+            "voltage_volt": (
+                3.62 + way * 0.5 * (2 * share - 1) ** 3 + way * 0.02 * number
+            ).tolist(),
+            "slope_voltage_volt": grid.tolist(),
+            "slope_ah_per_volt": (size * np.exp(-((grid - 3.6) ** 2) / 0.02)).tolist(),
+        }
+        for number in range(8)
+    ]
+    drawn = battery["voltage_volt"] is not None
+    return {
+        "direction": direction,
+        "smoothed_volt": 0.05 if drawn else None,
+        "curves": told if drawn else [],
+    }
 
 
 def worst_is_alarm(battery: Json) -> bool:

@@ -257,6 +257,11 @@ class StandIn:
             self._account(request)
             return invented.signals(self.battery(device), start, stop, points)
 
+        @app.get("/api/batteries/{device}/curves")
+        def curves(request: Request, device: str, direction: str) -> Json:
+            self._account(request)
+            return invented.curves(self.battery(device), direction)
+
         @app.get("/api/receipts/{receipt_id}")
         def receipt(request: Request, receipt_id: str) -> JSONResponse:
             self._account(request)

@@ -72,6 +72,7 @@ def test_the_stand_in_speaks_the_hubs_contract(hub: StandIn) -> None:
     for battery in hub.fleet["batteries"]:
         said.append((contract.BatteryDetail, invented.battery_record(battery, now)))
         said.append((contract.Signals, invented.signals(battery, now - 60, now, 30)))
+        said.append((contract.Curves, invented.curves(battery, "charge")))
     for kind, body in said:
         assert kind.model_validate(body).model_dump(mode="json") == body
 

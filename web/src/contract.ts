@@ -131,6 +131,20 @@ export interface Signals {
   soc_fraction: Column;
 }
 
+export interface Curve {
+  cycle_count: number;
+  charge_ah: number[];
+  voltage_volt: number[];
+  slope_voltage_volt: number[];
+  slope_ah_per_volt: number[];
+}
+
+export interface Curves {
+  direction: 'charge' | 'discharge';
+  smoothed_volt: number | null;
+  curves: Curve[];
+}
+
 export interface Device {
   device: string;
   certificate_sha256: string;

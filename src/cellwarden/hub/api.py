@@ -23,10 +23,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from cellwarden.errors import IdentityError, UnavailableError
+from cellwarden.features.curves import Direction
 from cellwarden.hub.access import Access, Principal
 from cellwarden.hub.body import ShortBody
 from cellwarden.hub.contract import (
     BatteryDetail,
+    Curves,
     ErrorBody,
     Fleet,
     Ok,
@@ -156,6 +158,11 @@ def _add_views(app: FastAPI, views: Views) -> None:
     ) -> Signals:
         """Readings between two times, thinned to about so many points, peaks kept."""
         return views.signals(device, start, stop, points)
+
+    @app.get("/api/batteries/{device}/curves")
+    def curves(device: DeviceName, direction: Direction = "discharge") -> Curves:
+        """Some whole charges or discharges of the mean cell: voltage over charge, and dQ/dV."""
+        return views.curves(device, direction)
 
     @app.get("/api/trust")
     def trust() -> Trust:

@@ -256,6 +256,24 @@ class Signals(_Body):
     soc_fraction: Line
 
 
+class Curve(_Body):
+    """One whole charge or discharge of the mean cell: voltage over charge, and its slope."""
+
+    cycle_count: int
+    charge_ah: list[float]
+    voltage_volt: list[float]
+    slope_voltage_volt: list[float]
+    slope_ah_per_volt: list[float]
+
+
+class Curves(_Body):
+    """Some of a battery's charges or discharges, oldest first; the slope's smoothing is told."""
+
+    direction: Literal["charge", "discharge"]
+    smoothed_volt: float | None
+    curves: list[Curve]
+
+
 class LedgerHead(_Body):
     """The newest head of the ledger; `key` is the verifier key in the form of signed notes."""
 

@@ -49,6 +49,7 @@ RIGHTS: Final[Mapping[tuple[str, str], frozenset[Role] | None]] = MappingProxyTy
         ("GET", "/api/fleet"): EVERY_ROLE,
         ("GET", "/api/batteries/{device}"): EVERY_ROLE,
         ("GET", "/api/batteries/{device}/signals"): EVERY_ROLE,
+        ("GET", "/api/batteries/{device}/curves"): EVERY_ROLE,
         ("GET", "/api/receipts/{receipt_id}"): EVERY_ROLE,
         ("GET", "/api/trust"): EVERY_ROLE,
         ("GET", "/api/events"): EVERY_ROLE,

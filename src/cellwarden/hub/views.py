@@ -6,9 +6,11 @@ from functools import lru_cache
 from typing import Final
 
 from cellwarden.errors import Error, UsageError
+from cellwarden.features.curves import Direction
 from cellwarden.hub.contract import (
     Accepted,
     BatteryDetail,
+    Curves,
     Device,
     Fleet,
     LedgerHead,
@@ -17,6 +19,7 @@ from cellwarden.hub.contract import (
     Trust,
 )
 from cellwarden.hub.contract import Verdict as VerdictBody
+from cellwarden.hub.curves import read_curves
 from cellwarden.hub.fleet import FINDING_COLUMNS, FINDINGS, FleetView, finding_of, read_verdict
 from cellwarden.hub.problems import Declined
 from cellwarden.hub.service import Hub
@@ -68,6 +71,12 @@ class Views:
         if device not in self._hub.ingest.latest:
             raise _unknown("battery")
         return read_signals(self._hub.store, device, start, stop, points)
+
+    def curves(self, device: str, direction: Direction) -> Curves:
+        """Some of a battery's whole charges or discharges, oldest first."""
+        if device not in self._hub.ingest.latest:
+            raise _unknown("battery")
+        return read_curves(self._hub.store, device, direction)
 
     def receipt(self, receipt_id: str) -> str:
         """A receipt as it is stored."""

@@ -48,7 +48,9 @@ def fan(name: str, taken: Branches, cycles: tuple[int, ...] = ()) -> "Figure":
 _PASSED: Final = {"charge": "put in", "discharge": "taken out"}
 
 
-def chosen_cycles(taken: Branches, cycles: tuple[int, ...] = ()) -> np.ndarray:
+def chosen_cycles(
+    taken: Branches, cycles: tuple[int, ...] = (), *, most: int = _MOST_CURVES
+) -> np.ndarray:
     """Places of the curves to draw: those named, or whole ones evenly over life. [1]"""
     capacity = taken.capacity_ah()
     if cycles:
@@ -58,5 +60,5 @@ def chosen_cycles(taken: Branches, cycles: tuple[int, ...] = ()) -> np.ndarray:
         return np.empty(0, dtype=int)
     with np.errstate(invalid="ignore"):
         whole = np.flatnonzero(capacity >= _WHOLE_FRACTION * np.nanmedian(capacity))
-    evenly = np.linspace(0, len(whole) - 1, min(len(whole), _MOST_CURVES)).round().astype(int)
+    evenly = np.linspace(0, len(whole) - 1, min(len(whole), most)).round().astype(int)
     return np.asarray(whole[np.unique(evenly)])
