@@ -184,3 +184,40 @@ def test_partial_cycles_of_calce_are_as_many_as_it_says() -> None:
     ]
     assert counts == [4, 49, 36]
     assert "4, 49 and 36" in datasets.describe("calce_cs2").faults[0].what
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    [
+        (known.name, protocol.name)
+        for known in datasets.catalogue().values()
+        for protocol in known.protocols
+    ],
+)
+def test_the_rows_of_a_split_are_those_of_its_members_and_of_no_other(
+    name: str, protocol: str
+) -> None:
+    chosen = datasets.describe(name).protocol(protocol)
+    total = 0
+    for split in chosen.splits:
+        if split.held_back:
+            with pytest.raises(UsageError, match="no rows of"):
+                datasets.rows(name, split.name, protocol, DATA)
+            continue
+        table = datasets.rows(name, split.name, protocol, DATA)
+        cells = zip(*(table[column].tolist() for column in chosen.columns), strict=True)
+        assert len(set(cells)) == split.count
+        total += len(table)
+    parts = {split.part or chosen.part for split in chosen.splits} - {""}
+    whole = sum(datasets.describe(name).part(part).row_count or 0 for part in parts)
+    alone = sum(chosen.part == one.part for one in datasets.describe(name).protocols) == 1
+    if chosen.exhaustive and alone:
+        assert total == whole
+
+
+@needs_data
+def test_one_record_of_several_is_loaded_by_its_name() -> None:
+    one = datasets.load("lg_hg2", "drive_1hz", data=DATA, record="551_Mixed1")
+    assert isinstance(one, Series)
+    assert len(one) == 7_723

@@ -90,6 +90,9 @@ def open_part(
     data: DataOption = None,
     catalogue: CatalogueOption = None,
     *,
+    record: Annotated[
+        str | None, typer.Option("--record", help="One record of a part that holds several.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a part of a data set holds, or what parts there are."""
@@ -100,7 +103,7 @@ def open_part(
         from cellwarden.cli.read import read_command
 
         path = locate(name, part, data, catalogue)
-        read_command(path, dry_run=False, mapping=None, out=None, as_json=as_json)
+        read_command(path, dry_run=False, mapping=None, out=None, as_json=as_json, record=record)
         return
     folder = data_folder(data) / name
     rows = [_part_values(one, folder) for one in known.parts]

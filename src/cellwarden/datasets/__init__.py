@@ -5,6 +5,7 @@ from cellwarden import datasets
 datasets.describe("severson_lfp").faults
 datasets.splits("severson_lfp")["train"]
 datasets.load("eis_lco", "eis")
+datasets.rows("soh_features", "train", "XJTU 3C")
 """
 
 from cellwarden.datasets.catalogue import (
@@ -13,6 +14,7 @@ from cellwarden.datasets.catalogue import (
     describe,
     load,
     locate,
+    rows,
     splits,
 )
 from cellwarden.datasets.description import Column, DataSet, Fault, Part, Protocol, Split
@@ -29,5 +31,6 @@ __all__ = [
     "describe",
     "load",
     "locate",
+    "rows",
     "splits",
 ]

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from cellwarden.datasets.description import DataSet, parse
 from cellwarden.errors import DataError, UsageError
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from cellwarden.domain import Series
     from cellwarden.domain.table import Table
 
-__all__ = ["catalogue", "data_folder", "describe", "load", "locate", "splits"]
+__all__ = ["catalogue", "data_folder", "describe", "load", "locate", "rows", "splits"]
 
 _VARIABLE: Final = "CELLWARDEN_DATA"
 
@@ -83,9 +85,16 @@ def locate(name: str, part: str = "", data: Path | None = None, folder: Path | N
 
 
 def load(
-    name: str, part: str = "", data: Path | None = None, folder: Path | None = None
+    name: str,
+    part: str = "",
+    data: Path | None = None,
+    folder: Path | None = None,
+    *,
+    record: str | None = None,
 ) -> "Series | Table":
     """A part of a data set as the readers take it: a record, or a table of its kind.
+
+    `record` names one of several records in a part.
 
     Raises:
         UsageError: there is no such set or part, or the file is not in the folder.
@@ -94,7 +103,7 @@ def load(
     path = locate(name, part, data, folder)
     from cellwarden import readers  # noqa: PLC0415  DuckDB only when data is read
 
-    return readers.load(path)
+    return readers.load(path, record=record)
 
 
 def splits(
@@ -109,3 +118,38 @@ def splits(
     """
     chosen = describe(name, folder).protocol(protocol)
     return MappingProxyType({split.name: split.members for split in chosen.splits})
+
+
+def rows(
+    name: str,
+    split: str,
+    protocol: str = "",
+    data: Path | None = None,
+    folder: Path | None = None,
+) -> "Table":
+    """The rows of one split, from the table in which the protocol finds its members.
+
+    Raises:
+        UsageError: there is no such split, it is held back, or its file is not in the folder.
+        DataError: the file is not what it should be.
+    """
+    chosen = describe(name, folder).protocol(protocol)
+    found = {one.name: one for one in chosen.splits}
+    if split not in found or found[split].held_back:
+        here = ", ".join(one.name for one in chosen.splits if not one.held_back)
+        raise UsageError(
+            f"{name}, {chosen.name}: no rows of {split}", hint=f"Here are the rows of {here}."
+        )
+    path = locate(name, found[split].part or chosen.part, data, folder)
+    from cellwarden.readers import read_table  # noqa: PLC0415  DuckDB only when data is read
+
+    table = read_table(path)
+    members, prefix = frozenset(found[split].members), found[split].prefix
+    cells = list(zip(*(table[column].tolist() for column in chosen.columns), strict=True))
+    inside = {each: prefix + "/".join(map(_text, each)) in members for each in set(cells)}
+    return table.rows(np.array([inside[each] for each in cells], dtype=bool))
+
+
+def _text(cell: object) -> str:
+    """A cell as members are written: a whole number without a point."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
