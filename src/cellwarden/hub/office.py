@@ -92,8 +92,10 @@ def _session(catalog: str) -> psycopg.Connection[tuple[Any, ...]]:
         catalog, autocommit=True, connect_timeout=5, tcp_user_timeout=5000, keepalives_idle=5
     )
     # Where the holder's machine vanishes without a word, the server has to find out soon.
-    for setting in ("idle = 5", "interval = 2", "count = 3"):
-        session.execute(f"SET tcp_keepalives_{setting}".encode())
+    # Silence is noticed by the keepalives, an answer that nobody takes by the timeout.
+    for setting in ("keepalives_idle = 5", "keepalives_interval = 2", "keepalives_count = 3",
+                    "user_timeout = '10s'"):  # fmt: skip
+        session.execute(f"SET tcp_{setting}".encode())
     return session
 
 
