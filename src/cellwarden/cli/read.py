@@ -9,22 +9,24 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table as Grid
 
 from cellwarden.domain import TABLE_KINDS, Remark, Series, Severity, Table, quantity
-from cellwarden.errors import UsageError
 from cellwarden.readers import (
+    ColumnMapping,
     Guess,
     by_severity,
     guess,
     load,
     load_mapping,
+    scan,
     severity,
     write_bdf,
 )
@@ -66,19 +68,35 @@ def read_command(
         found = guess(file, mapping=words if record is None else replace(words, record=record))
         _show(_guess_values(found), lambda: _print_guess(found), as_json=as_json)
         return
+    if out is not None and record is None:
+        _write_pieces(file, words, out, as_json=as_json)
+        return
     content = load(file, mapping=words, record=record)
     if isinstance(content, Table):
-        if out is not None:
-            raise UsageError(
-                f"{file}: holds a table of {content.kind}, and BDF holds records of cells",
-                hint="Leave --out away; read_table gives the table to pandas, polars or DuckDB.",
-            )
         _show(_table_values(content), lambda: _print_table(content), as_json=as_json)
         return
-    _show(_series_values(content), lambda: _print_series(content), as_json=as_json)
+    summary = _Summary()
+    summary.add(content)
+    _show(summary.values(), summary.print, as_json=as_json)
     if out is not None:
         write_bdf(content, out)
-        print(f"Written to {out}", file=sys.stderr)  # noqa: T201  a command talks to its terminal
+        _tell_written(out)
+
+
+def _write_pieces(file: Path, words: ColumnMapping, out: Path, *, as_json: bool) -> None:
+    """Write a record of any length; memory holds a piece of it."""
+    summary = _Summary()
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"Reading {file.name}", total=1.0)
+        pieces = scan(file, mapping=words, progress=lambda done: bar.update(task, completed=done))
+        write_bdf(map(summary.add, pieces), out)
+    _show(summary.values(), summary.print, as_json=as_json)
+    _tell_written(out)
+
+
+def _tell_written(out: Path) -> None:
+    print(f"Written to {out}", file=sys.stderr)  # noqa: T201  a command talks to its terminal
 
 
 def _show(values: dict[str, object], pretty: Callable[[], None], *, as_json: bool) -> None:
@@ -88,16 +106,56 @@ def _show(values: dict[str, object], pretty: Callable[[], None], *, as_json: boo
         pretty()
 
 
-def _series_values(series: Series) -> dict[str, object]:
-    return {
-        "name": series.name,
-        "source": series.source,
-        "row_count": len(series),
-        "nominal_capacity_ah": series.nominal_capacity_ah,
-        "chemistry": series.chemistry,
-        "columns": {name: {"low": low, "high": high} for name, low, high in series.ranges()},
-        "remarks": _remark_values(series.remarks),
-    }
+class _Summary:
+    """What is said of a record, gathered from its pieces."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._ranges: dict[str, tuple[float, float]] = {}
+        self._last: Series | None = None
+
+    def add(self, piece: Series) -> Series:
+        """Note a piece and hand it on."""
+        self._rows += len(piece)
+        for name, low, high in piece.ranges():
+            known = self._ranges.get(name, (low, high))
+            self._ranges[name] = (min(known[0], low), max(known[1], high))
+        nothing: dict[str, Any] = dict.fromkeys(piece.columns(), np.zeros(0))
+        self._last = replace(piece, **nothing)
+        return piece
+
+    def values(self) -> dict[str, object]:
+        """The summary for programs."""
+        series = self._series()
+        return {
+            "name": series.name,
+            "source": series.source,
+            "row_count": self._rows,
+            "nominal_capacity_ah": series.nominal_capacity_ah,
+            "chemistry": series.chemistry,
+            "columns": {n: {"low": low, "high": high} for n, (low, high) in self._ranges.items()},
+            "remarks": _remark_values(series.remarks),
+        }
+
+    def print(self) -> None:
+        """The summary on a screen."""
+        console, series = Console(), self._series()
+        low, high = self._ranges["test_time_second"]
+        console.print(
+            f"[bold]{escape(series.name)}[/bold]  {self._rows:,} rows, {_span(high - low)}"
+        )
+        known = [
+            f"{series.nominal_capacity_ah:g} Ah nominal" if series.nominal_capacity_ah else "",
+            series.chemistry or "",
+            _clock(self._ranges.get("unix_time_second")),
+        ]
+        console.print(escape("  ".join(part for part in known if part)), style="dim")
+        console.print(_range_table(self._ranges))
+        _print_remarks(console, series.remarks)
+
+    def _series(self) -> Series:
+        assert self._last is not None  # noqa: S101  a record has at least one piece
+        return self._last
 
 
 def _table_values(table: Table) -> dict[str, object]:
@@ -129,22 +187,6 @@ def _remark_values(remarks: tuple[Remark, ...]) -> list[dict[str, object]]:
 def _guess_values(found: Guess) -> dict[str, object]:
 
     return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(found).items()}
-
-
-def _print_series(series: Series) -> None:
-
-    console = Console()
-    ranges = {name: (low, high) for name, low, high in series.ranges()}
-    low, high = ranges["test_time_second"]
-    console.print(f"[bold]{escape(series.name)}[/bold]  {len(series):,} rows, {_span(high - low)}")
-    known = [
-        f"{series.nominal_capacity_ah:g} Ah nominal" if series.nominal_capacity_ah else "",
-        series.chemistry or "",
-        _clock(ranges.get("unix_time_second")),
-    ]
-    console.print(escape("  ".join(part for part in known if part)), style="dim")
-    console.print(_range_table(ranges))
-    _print_remarks(console, series.remarks)
 
 
 def _print_table(content: Table) -> None:

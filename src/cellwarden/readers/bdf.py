@@ -13,13 +13,14 @@ https://w3id.org/battery-data-alliance/ontology/battery-data-format
 """
 
 import contextlib
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import numpy as np
-from jaxtyping import Float64
 
 from cellwarden.domain import Series
 from cellwarden.errors import UnavailableError, UsageError
@@ -30,10 +31,20 @@ from cellwarden.readers.mapped_csv import Record, scan_parquet, scan_text
 from cellwarden.readers.mapping import ColumnMapping
 from cellwarden.readers.table import Table, quoted
 
-__all__ = ["BDF_VERSION", "draft_parquet", "draft_text", "is_bdf", "write_bdf"]
+__all__ = [
+    "BDF_VERSION",
+    "STATED",
+    "TITLE",
+    "draft_parquet",
+    "draft_text",
+    "identity",
+    "is_bdf",
+    "write_bdf",
+]
 
 BDF_VERSION: Final = "1.2.0"
-_STATED: Final = "as BDF states it"
+TITLE: Final = "Battery Data Format"
+STATED: Final = "as BDF states it"
 # What BDF requires, label or name up to the unit, which older files and careless ones vary.
 _REQUIRED: Final = (
     ("voltage / ", "voltage_volt", "voltage_millivolt"),
@@ -82,25 +93,29 @@ def draft_text(path: Path, layout: Layout, mapping: ColumnMapping, name: str, li
 
 def draft_parquet(table: Table, mapping: ColumnMapping, name: str | None, limit: int) -> Draft:
     """A draft of a BDF Parquet file; what `write_bdf` noted of the cell comes back with it."""
+    return _settle(table.path, scan_parquet(table, mapping, limit), mapping, identity(table, name))
+
+
+def identity(table: Table, name: str | None) -> Identity:
+    """What `write_bdf` noted of the cell in a Parquet file."""
     keys = _notes(table)
     nominal = keys.get("nominal_capacity_ah", "")
-    identity = Identity(
+    return Identity(
         name or keys.get("name") or table.path.stem.removesuffix(".bdf"),
         float(nominal) if nominal.replace(".", "", 1).isdecimal() else None,
         keys.get("chemistry") or None,
     )
-    return _settle(table.path, scan_parquet(table, mapping, limit), mapping, identity)
 
 
 def _settle(path: Path, record: Record, mapping: ColumnMapping, identity: Identity) -> Draft:
     taken: Taken = record.taken
-    guess = record.guess(path, "Battery Data Format")
+    guess = record.guess(path, TITLE)
     return settle(
         taken.columns,
         guess,
         identity,
         mapping,
-        stated=_STATED,
+        stated=STATED,
         direction=taken.direction,
         notes=taken.notes,
         record_taken=True,
@@ -115,11 +130,11 @@ def _notes(table: Table) -> dict[str, str]:
     return {name: found[name].decode(errors="replace") for name in _KEYS if name in found}
 
 
-def write_bdf(series: Series, path: Path | str) -> None:
-    """Write a record as BDF, CSV or Parquet by suffix, whole or not at all.
+def write_bdf(series: Series | Iterable[Series], path: Path | str) -> None:
+    """Write a record, whole or in pieces, as BDF, CSV or Parquet by suffix, entire or not at all.
 
     Raises:
-        UsageError: the suffix is neither `.csv`, `.bdf` nor `.parquet`.
+        UsageError: the suffix is neither `.csv`, `.bdf` nor `.parquet`, or there is no piece.
         UnavailableError: the disk does not take it.
     """
     target = Path(path)
@@ -128,40 +143,108 @@ def write_bdf(series: Series, path: Path | str) -> None:
         raise UsageError(
             f"{target}: BDF is written as CSV or Parquet", hint="End the name in .csv or .parquet."
         )
-    columns = {
-        _label(name, column): column
-        for name in _LABELS
-        if (column := series.columns().get(name)) is not None
-    }
+    write = _write_parquet if suffix == ".parquet" else _write_csv
+    pieces = iter([series] if isinstance(series, Series) else series)
     part = target.with_name(f".{target.name}.part")
     try:
-        _copy(columns, part, _parquet_options(series) if suffix == ".parquet" else "FORMAT csv")
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+            write(pieces, part, Path(folder))
         part.replace(target)
     except (duckdb.Error, OSError) as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise UnavailableError(
             f"{target}: {str(error).splitlines()[0]}",
             hint="Check the folder, its rights and space.",
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
-def _label(name: str, column: np.ndarray) -> str:
-    if name in _RESET_LABELS and np.any(np.diff(column) < 0):
-        return _RESET_LABELS[name]
-    return _LABELS[name]
+class _Header:
+    """The labels of a record that is written in pieces, known when the last one is."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, np.ndarray] = {}
+        self._reset: set[str] = set()
+        self.first: Series | None = None
+
+    def add(self, piece: Series) -> dict[str, np.ndarray]:
+        """Note a piece; its columns, in the order in which they are written."""
+        self.first = self.first or piece
+        found = piece.columns()
+        columns = {name: found[name] for name in _LABELS if name in found}
+        for name in _RESET_LABELS:
+            if name in columns:
+                joined = np.concatenate((self._ends.get(name, columns[name][:0]), columns[name]))
+                if np.any(np.diff(joined) < 0):
+                    self._reset.add(name)
+                self._ends[name] = joined[-1:]
+        return columns
+
+    def labels(self, names: Iterable[str]) -> dict[str, str]:
+        """The label of each column."""
+        return {n: (_RESET_LABELS if n in self._reset else _LABELS)[n] for n in names}
 
 
-def _copy(columns: dict[str, Float64[np.ndarray, " time"]], target: Path, options: str) -> None:
+def _write_csv(pieces: Iterator[Series], part: Path, folder: Path) -> None:
+    header, names = _Header(), list[str]()
+    body, piece = folder / "body", folder / "piece"
+    with body.open("wb") as target:
+        for series in pieces:
+            columns = header.add(series)
+            names = names or list(columns)
+            _copy(columns, names, piece, "FORMAT csv, HEADER false")
+            with piece.open("rb") as source:
+                shutil.copyfileobj(source, target)
+    _refuse_nothing(header, part)
+    with part.open("wb") as target, body.open("rb") as source:
+        target.write((",".join(header.labels(names).values()) + "\n").encode())
+        shutil.copyfileobj(source, target)
+
+
+def _write_parquet(pieces: Iterator[Series], part: Path, folder: Path) -> None:
+    header, names = _Header(), list[str]()
+    written: list[Path] = []
+    for series in pieces:
+        columns = header.add(series)
+        names = names or list(columns)
+        written.append(folder / f"{len(written):06}.parquet")
+        _copy(columns, names, written[-1], "FORMAT parquet, COMPRESSION zstd")
+    first = _refuse_nothing(header, part)
+    labels = header.labels(names)
+    chosen = ", ".join(f"{quoted(name)} AS {quoted(label)}" for name, label in labels.items())
+    listed = ", ".join(_literal(place) for place in written)
+    with duckdb.connect(config={"memory_limit": "512MB", "temp_directory": str(folder)}) as target:
+        target.execute(
+            f"COPY (SELECT {chosen} FROM read_parquet([{listed}])) TO {_literal(part)}"
+            f" ({_parquet_options(first)})"
+        )
+
+
+def _refuse_nothing(header: _Header, part: Path) -> Series:
+    if header.first is None:
+        raise UsageError(f"{part.name}: there is no piece to write", hint="Give at least one.")
+    return header.first
+
+
+def _literal(place: Path) -> str:
+    return "'" + str(place.absolute()).replace("'", "''") + "'"
+
+
+def _copy(columns: dict[str, np.ndarray], names: list[str], target: Path, options: str) -> None:
+    """Write columns by name; one that a later piece lacks is empty in it."""
     chosen = ", ".join(
-        f"CASE WHEN isnan({q}) THEN NULL ELSE {q} END AS {q}" if column.dtype.kind == "f" else q
-        for name, column in columns.items()
+        "NULL"
+        if (column := columns.get(name)) is None
+        else f"CASE WHEN isnan({q}) THEN NULL ELSE {q} END AS {q}"
+        if column.dtype.kind == "f"
+        else q
+        for name in names
         for q in [quoted(name)]
     )
     with duckdb.connect() as connection:
         connection.register("record", columns)
-        place = str(target.absolute()).replace("'", "''")
-        connection.execute(f"COPY (SELECT {chosen} FROM record) TO '{place}' ({options})")
+        connection.execute(f"COPY (SELECT {chosen} FROM record) TO {_literal(target)} ({options})")
 
 
 def _parquet_options(series: Series) -> str:

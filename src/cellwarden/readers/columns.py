@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-from cellwarden.domain import Remark, quantity
+from cellwarden.domain import Remark
 from cellwarden.errors import UsageError
 from cellwarden.readers.labels import DIRECTION, FIELDS, Label, Unit, read_label, unit_of
 from cellwarden.readers.mapping import ColumnGuess, ColumnMapping
@@ -35,6 +35,7 @@ _DISCHARGES: Final = "'^d$|dis|dch|dcg'"
 _EPOCHS: Final = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
 _UNIT_RATIOS: Final = ((60.0, "min"), (3600.0, "h"), (1e-3, "ms"), (86400.0, "d"))
 _RATIO_SLACK: Final = 0.02
+_MOST_VOLT: Final = 1000.0  # half of it above: no pack that is called Volts and nothing more
 _LEAST_SPAN_SECOND: Final = 30.0  # clocks of whole seconds cannot tell a unit in less
 _FACES: Final = {"instant": "time stamp", "duration": "h:m:s", "text": "date"}
 
@@ -71,6 +72,7 @@ class Taken:
     guesses: tuple[ColumnGuess, ...]
     notes: tuple[Remark, ...] = ()
     doubts: tuple[str, ...] = ()
+    date_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def take(
     if lines:
         found = _without_blank_rows(found)
     notes = []
+    form: str | None = None
     if formats:
         form, note = _settle_date(found, formats)
         notes.append(note)
@@ -152,6 +155,7 @@ def take(
             for name, meaning in meanings.items()
             if meaning.unstated
         ),
+        form,
     )
 
 
@@ -276,7 +280,7 @@ def _meaning(field: str, choice: _Choice, shape: str, found: dict[str, _Column])
     finite = np.abs(values[np.isfinite(values)])
     middle = float(np.median(finite)) if finite.size else 0.0
     stated = choice.unit
-    if field == "voltage_volt" and not choice.firm and middle > quantity(field).high:
+    if field == "voltage_volt" and not choice.firm and middle > _MOST_VOLT:
         why = f"{choice.evidence}, but half of it is above {middle:.4g}"
         return _Meaning(Unit("mV", 1e-3), why, inferred=True)
     if stated is not None:

@@ -14,7 +14,7 @@ from cellwarden.readers.layout import Layout
 from cellwarden.readers.mapping import ColumnMapping, Guess
 from cellwarden.readers.moments import cell_sql, shape_of
 from cellwarden.readers.parts import Candidate, chosen, find
-from cellwarden.readers.table import MAX_ROWS, NUMERIC, Table, open_text, quoted
+from cellwarden.readers.table import IN_PIECES, MAX_ROWS, NUMERIC, Table, open_text, quoted
 
 __all__ = ["Record", "draft_parquet", "draft_text", "scan_parquet", "scan_text"]
 
@@ -143,7 +143,7 @@ def _refuse_endless(path: Path, layout: Layout) -> None:
     if rows > _ESTIMATE_SLACK * MAX_ROWS:
         raise DataError(
             f"{path}: about {rows:,.0f} rows, more than {MAX_ROWS:,}",
-            hint="Split the file into parts.",
+            hint=IN_PIECES,
         )
 
 

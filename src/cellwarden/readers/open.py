@@ -6,6 +6,7 @@ Rules
 """
 
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from cellwarden.readers import (
     nasa_mat,
     neware_ndax,
     rows,
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save it as .xlsx or CSV."),
 )
 from cellwarden.readers.compressed import ZIP, members, renamed, unpacked
 from cellwarden.readers.draft import Draft
@@ -33,11 +35,13 @@ from cellwarden.readers.mapping import ColumnMapping, Guess, load_mapping
 from cellwarden.readers.mat5 import MAT
 from cellwarden.readers.mpr import MPR
 from cellwarden.readers.refusal import NoRecordError
+from cellwarden.readers.stream import Progress, parquet_pieces, slices, text_pieces
 from cellwarden.readers.table import MAX_ROWS, open_parquet
 
-__all__ = ["guess", "load", "read", "read_table", "records"]
+__all__ = ["guess", "load", "read", "read_table", "records", "scan"]
 
 _GUESS_ROWS: Final = 200_000
+_MOST_ROWS: Final = 1 << 40  # of a record that is read in pieces
 _PARQUET: Final = b"PAR1"
 _WORKBOOK: Final = "xl/workbook.xml"
 # First bytes of testers' own formats.
@@ -50,7 +54,6 @@ _NATIVE: Final = (
 # First bytes of formats that are known and not read, and what to do instead.
 _FOREIGN: Final = (
     (b"NEWARE", "a Neware .nda file", "Export it as .ndax, CSV or .xlsx from BTSDA."),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save it as .xlsx or CSV."),
 )
 
 
@@ -77,11 +80,7 @@ def read(
     try:
         return _draft(place, words, name, MAX_ROWS).series()
     except NoRecordError as refusal:
-        table = None if words.columns else _table_or_none(place)
-        if table is None:
-            raise
-        text = f"{refusal}. It holds a table of {table.kind}; use read_table"
-        raise NoRecordError(text, hint=refusal.hint) from refusal
+        raise _as_table(refusal, place, words) from refusal
 
 
 def load(
@@ -135,9 +134,72 @@ def records(
     return _draft(Path(path), load_mapping(mapping), None, MAX_ROWS).guess.records
 
 
+def scan(
+    path: Path | str,
+    *,
+    rows: int = 1_000_000,
+    mapping: ColumnMapping | Path | str | None = None,
+    name: str | None = None,
+    progress: Progress = lambda _: None,
+) -> Iterator[Series]:
+    """The record of a file of any length, in pieces of at most `rows` rows, in its order.
+
+    Memory holds two pieces and never the whole. The first piece decides columns, units and the
+    sign of the current; the last one carries the remarks of the whole record. `progress` is called
+    with the part of the file that is read, from 0 to 1.
+
+    Raises:
+        UsageError: there is no such file to read, or the mapping does not fit it.
+        DataError: as `read` raises it, when the first piece is asked for or a later one.
+    """
+    if rows < 1:
+        raise UsageError(f"{rows} rows a piece", hint="Ask for at least one; a million is well.")
+    return _pieces(Path(path), load_mapping(mapping), name, rows, progress)
+
+
+def _pieces(
+    path: Path, mapping: ColumnMapping, name: str | None, rows: int, progress: Progress
+) -> Iterator[Series]:
+    _head(path)
+    try:
+        with unpacked(path) as place:
+            for piece in _plain_pieces(place, mapping, name, rows, progress):
+                yield piece if place == path else replace(piece, source=str(path))
+    except NoRecordError as refusal:
+        raise _as_table(refusal, path, mapping) from refusal
+
+
+def _plain_pieces(
+    path: Path, mapping: ColumnMapping, name: str | None, rows: int, progress: Progress
+) -> Iterator[Series]:
+    head = _head(path)
+    if head.startswith(_PARQUET):
+        with open_parquet(path, most_rows=_MOST_ROWS) as table:
+            labels = tuple(column.name for column in table.columns)
+            if not (nasa.is_nasa(labels) or calce.is_calce(labels)):
+                called = name or ("" if bdf.is_bdf(labels) else _stem(path))
+                yield from parquet_pieces(table, mapping, called, rows=rows, progress=progress)
+                return
+    elif not head.startswith((ZIP, *(magic for magic, *_ in (*_NATIVE, *_FOREIGN)))):
+        layout = find_layout(path, head, mapping)
+        called = name or _stem(path)
+        yield from text_pieces(path, layout, mapping, called, rows=rows, progress=progress)
+        return
+    yield from slices(_plain(path, mapping, name, MAX_ROWS).series(), rows, progress)
+
+
 def _words(mapping: ColumnMapping | Path | str | None, record: str | None) -> ColumnMapping:
     words = load_mapping(mapping)
     return words if record is None else replace(words, record=record)
+
+
+def _as_table(refusal: NoRecordError, path: Path, words: ColumnMapping) -> NoRecordError:
+    """The refusal of a record, which names the table that the file holds instead."""
+    table = None if words.columns else _table_or_none(path)
+    if table is None:
+        return refusal
+    text = f"{refusal}. It holds a table of {table.kind}; use read_table"
+    return NoRecordError(text, hint=refusal.hint)
 
 
 def _table_or_none(path: Path, name: str | None = None) -> Table | None:

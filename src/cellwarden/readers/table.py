@@ -22,7 +22,17 @@ from jaxtyping import Float64
 from cellwarden.errors import DataError, DecodeError, UnavailableError
 from cellwarden.readers.layout import Layout
 
-__all__ = ["MAX_ROWS", "NUMERIC", "ParquetColumn", "Table", "open_parquet", "open_text", "quoted"]
+__all__ = [
+    "IN_PIECES",
+    "MAX_ROWS",
+    "NUMERIC",
+    "ParquetColumn",
+    "Table",
+    "in_utf8",
+    "open_parquet",
+    "open_text",
+    "quoted",
+]
 
 MAX_ROWS: Final = 10_000_000  # ten columns of these are 0.8 GB
 # How DuckDB's names of number types begin.
@@ -43,6 +53,8 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoload_known_extensions": False,
     "memory_limit": "1GB",
 }
+# What to do with more rows than fit in memory.
+IN_PIECES: Final = "Read it in pieces with scan, or write it as BDF with cellwarden read --out."
 _PIECE: Final = 1 << 20
 _MESSAGE_LENGTH: Final = 200
 
@@ -85,9 +97,7 @@ class Table:
         columns = dict(zip(expressions, found.values(), strict=True))
         rows = len(next(iter(columns.values())))
         if rows > MAX_ROWS:
-            raise DataError(
-                f"{self.path}: more than {MAX_ROWS:,} rows", hint="Split the file into parts."
-            )
+            raise DataError(f"{self.path}: more than {MAX_ROWS:,} rows", hint=IN_PIECES)
         return {name: np.asarray(c, dtype=np.float64)[:limit] for name, c in columns.items()}
 
     def count(self) -> int:
@@ -176,7 +186,7 @@ def _exact(path: Path) -> str:
 
 
 @contextmanager
-def open_parquet(path: Path) -> Iterator[Table]:
+def open_parquet(path: Path, *, most_rows: int = MAX_ROWS) -> Iterator[Table]:
     """A Parquet file as a table, its columns and row count checked.
 
     Raises:
@@ -192,10 +202,8 @@ def open_parquet(path: Path) -> Iterator[Table]:
             counted = connection.execute(
                 "SELECT sum(num_rows) FROM parquet_file_metadata(?)", list(parameters)
             ).fetchone()
-        if counted is None or counted[0] is None or counted[0] > MAX_ROWS:
-            raise DataError(
-                f"{path}: more than {MAX_ROWS:,} rows", hint="Split the file into parts."
-            )
+        if counted is None or counted[0] is None or counted[0] > most_rows:
+            raise DataError(f"{path}: more than {most_rows:,} rows", hint=IN_PIECES)
         columns = tuple(ParquetColumn(str(row[0]), str(row[1])) for row in described)
         yield Table(path, connection, "read_parquet($1)", parameters, columns)
 
@@ -216,15 +224,17 @@ def open_text(path: Path, layout: Layout, numbers: frozenset[int] = frozenset())
     relation = (
         f"read_csv($1, columns = {{{names}}}, skip = {layout.skip}, delim = $2, quote = $3,"
         " escape = $3, auto_detect = false, header = false, null_padding = true,"
-        " strict_mode = false)"
+        " strict_mode = false"
+        # DuckDB cannot look for rows from the middle of a file whose cells may hold line ends.
+        f"{', parallel = false' if layout.quote else ''})"
     )
-    with _in_utf8(path, layout.encoding) as place, duckdb.connect(config=_CONFIG) as connection:
+    with in_utf8(path, layout.encoding) as place, duckdb.connect(config=_CONFIG) as connection:
         parameters = (_exact(place), layout.delimiter, layout.quote)
         yield Table(path, connection, relation, parameters)
 
 
 @contextmanager
-def _in_utf8(path: Path, encoding: str) -> Iterator[Path]:
+def in_utf8(path: Path, encoding: str) -> Iterator[Path]:
     """The file, or a passing copy of it in UTF-8; DuckDB refuses bytes that old encodings allow."""
     if encoding == "utf-8":
         yield path
