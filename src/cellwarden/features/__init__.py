@@ -11,6 +11,7 @@ from cellwarden.features.capacity import Capacities, capacities
 from cellwarden.features.charging import Charges, charges
 from cellwarden.features.cycles import Runs, Samples, cut, samples
 from cellwarden.features.limits import Limits, settled
+from cellwarden.features.pieces import joined, steps_of_pieces
 from cellwarden.features.steps import steps
 from cellwarden.features.summary import cycle_table, cycles_of
 
@@ -120,6 +121,7 @@ __all__ = [
     "finish",
     "fit_circuit",
     "incremental_capacity",
+    "joined",
     "kramers_kronig",
     "long_spectra",
     "ohmic_intercept",
@@ -133,6 +135,7 @@ __all__ = [
     "semicircle",
     "settled",
     "steps",
+    "steps_of_pieces",
     "voltage_curve",
     "voltage_matrix",
     "voltage_noise_volt",

@@ -16,8 +16,8 @@ Columns (units in `domain.units`; NaN where a thing cannot be told)
   begins with a charge, both are its own; where it begins with a discharge, the charge is that of
   the cycle before, NaN for the first. IEC 61960-3 measures a discharge after a standard charge,
   which is this order; cellpy divides inside one cycle and turns the fraction over by a mode that
-  the caller must know (its `cycle_mode`); PyProBE divides by the charge of the cycle before, which
-  for a cycle that begins with a charge is another charge than the one taken out again.
+  the caller must know (its `cycle_mode`); PyProBE divides by the charge of the cycle before, by
+  default, whichever comes first, and version 2.6.1 gives none where told that charge does.
 - `energy_efficiency_fraction`: the same with energies.
 - `mean_charging_voltage_volt`, `mean_discharging_voltage_volt`: energy over charge, so that the
   two say how far charge and discharge lie apart; `mean_voltage_volt` is over time.
