@@ -60,7 +60,6 @@ def test_bytes_that_are_no_record_are_refused(tmp_path: Path, content: bytes) ->
     ("head", "says"),
     [
         (b"NEWARE" + bytes(99), r"\.nda"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "old Excel"),
     ],
 )
 def test_formats_that_are_known_and_not_read_are_named(

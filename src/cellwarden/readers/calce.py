@@ -27,7 +27,7 @@ from cellwarden.readers.labels import FIELDS, Label, Unit, read_label
 from cellwarden.readers.mapping import ColumnGuess, ColumnMapping, Guess
 from cellwarden.readers.refusal import NoRecordError
 from cellwarden.readers.table import MAX_ROWS, Table, quoted
-from cellwarden.readers.workbook import Row, Workbook, open_workbook
+from cellwarden.readers.workbook import Row, Sheets, open_workbook
 
 __all__ = ["draft_table", "draft_workbook", "is_calce"]
 
@@ -147,7 +147,7 @@ def draft_workbook(path: Path, mapping: ColumnMapping, name: str, limit: int) ->
 
 
 def _channels(
-    path: Path, book: Workbook, sheets: list[str], limit: int
+    path: Path, book: Sheets, sheets: list[str], limit: int
 ) -> "tuple[list[str], list[array[float]]]":
     """The labels of the first sheet, and the cells below them of all sheets."""
     labels: list[str] = []
@@ -207,7 +207,7 @@ def _converted(label: Label, values: _Column) -> _Column:
     return values if unit is None else values * unit.factor + unit.offset
 
 
-def _cell_name(book: Workbook) -> str:
+def _cell_name(book: Sheets) -> str:
     """The name of the cell as its tester was told it: below the title of the sheet Info."""
     if "Info" not in book.sheets:
         return ""

@@ -24,7 +24,6 @@ from cellwarden.readers import (
     nasa_mat,
     neware_ndax,
     rows,
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save it as .xlsx or CSV."),
 )
 from cellwarden.readers.compressed import ZIP, members, renamed, unpacked
 from cellwarden.readers.draft import Draft
@@ -34,6 +33,7 @@ from cellwarden.readers.layout import HEAD_BYTES, decode_head, find_layout
 from cellwarden.readers.mapping import ColumnMapping, Guess, load_mapping
 from cellwarden.readers.mat5 import MAT
 from cellwarden.readers.mpr import MPR
+from cellwarden.readers.old_workbook import OLD_WORKBOOK
 from cellwarden.readers.refusal import NoRecordError
 from cellwarden.readers.stream import Progress, parquet_pieces, slices, text_pieces
 from cellwarden.readers.table import MAX_ROWS, open_parquet
@@ -180,7 +180,7 @@ def _plain_pieces(
                 called = name or ("" if bdf.is_bdf(labels) else _stem(path))
                 yield from parquet_pieces(table, mapping, called, rows=rows, progress=progress)
                 return
-    elif not head.startswith((ZIP, *(magic for magic, *_ in (*_NATIVE, *_FOREIGN)))):
+    elif not head.startswith((ZIP, OLD_WORKBOOK, *(magic for magic, *_ in (*_NATIVE, *_FOREIGN)))):
         layout = find_layout(path, head, mapping)
         called = name or _stem(path)
         yield from text_pieces(path, layout, mapping, called, rows=rows, progress=progress)
@@ -213,10 +213,10 @@ def _plain_table(path: Path, name: str) -> Table:
     head = _head(path)
     if head.startswith(_PARQUET):
         return rows.parquet_table(path, name)
-    if head.startswith(ZIP):
-        inside = members(path)
-        if _WORKBOOK in inside:
-            return rows.workbook_table(path, name)
+    inside = members(path) if head.startswith(ZIP) else ()
+    if _WORKBOOK in inside or head.startswith(OLD_WORKBOOK):
+        return rows.workbook_table(path, name)
+    if inside:
         if len(inside) == 1:
             with unpacked(path, zipped=inside[0]) as place:
                 if not _head(place).startswith(ZIP):
@@ -259,6 +259,8 @@ def _plain(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -> 
     head = _head(path)
     if head.startswith(_PARQUET):
         return _parquet(path, mapping, name, limit)
+    if head.startswith(OLD_WORKBOOK):
+        return calce.draft_workbook(path, mapping, name or "", limit)
     if head.startswith(ZIP):
         return _zip(path, mapping, name, limit)
     for magic, draft in _NATIVE:

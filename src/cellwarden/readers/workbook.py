@@ -1,5 +1,7 @@
 """Sheets of an .xlsx workbook, streamed: cells come as they are read, nothing is kept.
 
+An .xls workbook of old has the same face (old_workbook.py).
+
 Rules
 - Numbers come as floats, texts as strings; formulas, styles and dates are left to the caller.
 - XML that declares a document type is refused: no entity is ever expanded.
@@ -12,12 +14,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from xml.parsers import expat
 
 from cellwarden.errors import DataError, DecodeError
+from cellwarden.readers.old_workbook import OLD_WORKBOOK, open_old_workbook
 
-__all__ = ["Workbook", "open_workbook"]
+__all__ = ["Cell", "Row", "Sheets", "Workbook", "open_workbook"]
 
 _MOST_BYTES: Final = 1 << 30
 _MOST_COLUMNS: Final = 16_384
@@ -27,6 +30,17 @@ _LETTERS: Final = re.compile(r"^[A-Z]{1,3}")
 
 Cell = float | str | None
 Row = list[Cell]
+
+
+class Sheets(Protocol):
+    """A workbook of any age."""
+
+    @property
+    def sheets(self) -> tuple[str, ...]:
+        """Names in the order of the workbook."""
+
+    def rows(self, sheet: str) -> Iterator[Row]:
+        """The rows of a sheet; an empty row is an empty list."""
 
 
 class Workbook:
@@ -200,13 +214,19 @@ def _column(reference: str, previous: int) -> int:
 
 
 @contextmanager
-def open_workbook(path: Path) -> Iterator[Workbook]:
-    """A workbook to read sheets from; what is wrong with its bytes becomes a DecodeError.
+def open_workbook(path: Path) -> Iterator[Sheets]:
+    """A workbook to read sheets from, .xlsx or .xls; what is wrong with it becomes a DecodeError.
 
     Raises:
         DecodeError: no workbook, or a damaged one.
         DataError: it unpacks to more than can be taken in.
     """
+    with path.open("rb") as file:
+        old = file.read(len(OLD_WORKBOOK)) == OLD_WORKBOOK
+    if old:
+        with open_old_workbook(path) as book:
+            yield book
+        return
     try:
         with zipfile.ZipFile(path) as archive:
             yield Workbook(path, archive)
