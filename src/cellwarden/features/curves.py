@@ -2,12 +2,10 @@
 
 Rules
 - A branch is what one cycle holds of one direction: the rows that carry current that way, and the
-  row before each of them, within the stretch over which the most charge went that way on balance.
-  Pulses, rests and regeneration stay inside; a blip before or after the opposite direction does
-  not. Charge is the trapezium of the current that flows that way, from zero.
+  row before each of them. Charge is the trapezium of the current that flows that way, from zero.
 - Where a cycle turns round and back by more than `TURN_FRACTION` of its charge, only the part that
-  moved the most is its branch: a tester's blip inside a charge is no discharge. Pulses and
-  regeneration stay.
+  moved the most is its branch: a tester's blip inside a charge is no discharge, and of two
+  discharges it is the larger. Pulses, rests and regeneration stay inside.
 - Q(V) is the charge passed when the voltage first reached V, so it is monotone whatever the noise;
   between two rows that set a new extreme it is linear. V(Q) is linear between rows.
 - A grid point outside the branch, or where a single step between two rows moved more than
@@ -148,7 +146,6 @@ def branches(
     drive = np.maximum(sign * current, 0.0)
     rest = rest_fraction * np.maximum.reduceat(drive, first)
     loaded = drive > np.repeat(rest, np.diff(first, append=len(cycle)))
-    _keep_largest(loaded, first, time, sign * current)
     loaded = _largest_part(loaded, same, time, sign * current)
     taken = loaded.copy()
     taken[:-1] |= loaded[1:] & same
@@ -314,29 +311,6 @@ def _usable(series: Series) -> Int64[np.ndarray, " time"] | slice:
     known &= np.isfinite(series.current_ampere)
     known &= np.isfinite(series.test_time_second)
     return slice(None) if known.all() else np.flatnonzero(known)
-
-
-def _keep_largest(
-    loaded: Bool[np.ndarray, " time"],
-    first: Int64[np.ndarray, " curve"],
-    time_second: Float64[np.ndarray, " time"],
-    along_ampere: Float64[np.ndarray, " time"],
-) -> None:
-    """Take out what lies outside the stretch of each cycle that moved the most on balance.
-
-    A cycle whose loaded rows stand together, as most do, needs no look.
-    """
-    begun = np.concatenate([loaded[:1], loaded[1:] & ~loaded[:-1]])
-    begun[first] = loaded[first]
-    for number in np.flatnonzero(np.add.reduceat(begun, first, dtype=np.int64) > 1):
-        start = int(first[number])
-        rows = slice(start, int(first[number + 1]) if number + 1 < len(first) else len(loaded))
-        balance = _count(time_second[rows], along_ampere[rows])
-        lowest = np.minimum.accumulate(balance)
-        stop = int(np.argmax(balance - lowest))
-        begin = int(np.flatnonzero(balance[: stop + 1] == lowest[stop])[-1])
-        loaded[rows.start : rows.start + begin] = False
-        loaded[rows.start + stop + 1 : rows.stop] = False
 
 
 def _count(

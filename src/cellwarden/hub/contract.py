@@ -16,6 +16,8 @@ __all__ = [
     "BatteryDetail",
     "Counts",
     "Credentials",
+    "Curve",
+    "Curves",
     "Device",
     "ErrorBody",
     "Explanation",
