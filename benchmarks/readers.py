@@ -19,6 +19,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -27,7 +29,8 @@ import numpy as np
 
 HERE: Final = Path(__file__).parent
 _DATA: Final = "generated Arbin text, 500 cycles × 1,000 points, seed 7"
-_GROWTH_ROWS: Final = (500_000, 1_000_000, 5_000_000, 10_000_000)
+_GROWTH_ROWS: Final = (500_000, 1_000_000, 2_000_000, 5_000_000)
+_PIECES_ROWS: Final = (5_000_000, 50_000_000)
 # Measured by us in 2026-11 on the same kind of file; it has no release that could be pinned.
 _BATTERYML_SECOND: Final = 1.9
 # Real files that peers know how to read, and what each must be told to do so.
@@ -101,9 +104,9 @@ def measure(path: str, runs: int) -> dict[str, Any]:
     }
 
 
-def _apart(path: Path, runs: int) -> dict[str, Any]:
-    """`measure` in a process of its own."""
-    line = [sys.executable, __file__, "measure", str(path), str(runs)]
+def _apart(path: Path, number: int, what: str = "measure") -> dict[str, Any]:
+    """`measure`, or `measure_pieces`, in a process of its own."""
+    line = [sys.executable, __file__, what, str(path), str(number)]
     printed = subprocess.run(line, check=True, capture_output=True, text=True).stdout
     told: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return told
@@ -113,7 +116,7 @@ def run(*, quick: bool = False, peers: bool = False) -> dict[str, Any]:
     """All figures, as one object."""
     with tempfile.TemporaryDirectory() as folder:
         path = load("arbin_csv").write_arbin_csv(Path(folder) / "arbin_500k.csv")
-        runs = 3 if quick else 7
+        runs = 3 if quick else 5
         ours = _apart(path, runs)
         others = _peers(path, runs) if peers else {}
         truth = _truth(path)
@@ -247,6 +250,34 @@ def _agreement(
     }
 
 
+def measure_pieces(path: str, row_count: int) -> dict[str, Any]:
+    """The tables of a record of very many rows, a file's over and over, in pieces."""
+    from cellwarden.features import cycles_of, joined, steps_of_pieces
+    from cellwarden.readers import read
+
+    series = read(path)
+    before = cpu_second()
+    cycles = cycles_of(joined(steps_of_pieces(_repeated(series, row_count))))
+    return {
+        "tables_s": cpu_second() - before,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "cycle_count": len(cycles),
+    }
+
+
+def _repeated(series: Any, row_count: int) -> Iterator[Any]:
+    """A record again and again, its clock and its cycle numbers going on."""
+    last = float(series.test_time_second[-1])
+    cycles = int(series.cycle_count[-1])
+    for number in range(row_count // len(series)):
+        yield replace(
+            series,
+            test_time_second=series.test_time_second + number * last,
+            unix_time_second=None,
+            cycle_count=series.cycle_count + number * cycles,
+        )
+
+
 def growth(row_counts: tuple[int, ...]) -> list[dict[str, Any]]:
     """CPU seconds and memory of a file of more and more rows, a process each."""
     figures = []
@@ -255,21 +286,27 @@ def growth(row_counts: tuple[int, ...]) -> list[dict[str, Any]]:
             path = Path(folder) / "arbin.csv"
             load("arbin_csv").write_arbin_csv(path, cycles=count // 1000)
             told = _apart(path, 1)
-            path.unlink()
             for name, unit in (("read_s", "s"), ("tables_s", "s"), ("rss_mb", "MB")):
                 figure = _figure(f"readers.growth.rows_{count}.{name}", told[name], unit)
                 figures.append({**figure, "data": f"generated Arbin text, {count:,} rows, seed 7"})
+        load("arbin_csv").write_arbin_csv(path)
+        for count in _PIECES_ROWS:
+            told = _apart(path, count, "pieces")
+            for name, unit in (("tables_s", "s"), ("rss_mb", "MB")):
+                figure = _figure(f"readers.growth.pieces_{count}.{name}", told[name], unit)
+                figures.append({**figure, "data": f"{_DATA}, over and over to {count:,} rows"})
     return figures
 
 
 def main() -> None:
     """One measurement, for the process that asked for it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["measure"])
+    parser.add_argument("what", choices=["measure", "pieces"])
     parser.add_argument("path")
-    parser.add_argument("runs", type=int)
+    parser.add_argument("number", type=int, help="runs, or rows")
     asked = parser.parse_args()
-    print(json.dumps(measure(asked.path, asked.runs)))
+    chosen = measure if asked.what == "measure" else measure_pieces
+    print(json.dumps(chosen(asked.path, asked.number)))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,11 @@ def test_one_measurement_tells_times_and_what_was_made(tmp_path: Path) -> None:
     assert (row["cycles"], row["worst"] < 1e-3) == (2, True)
 
 
+def test_a_record_in_pieces_has_all_its_cycles(tmp_path: Path) -> None:
+    path = _load("arbin_csv").write_arbin_csv(tmp_path / "arbin.csv", cycles=2, points=200)
+    assert _load("readers").measure_pieces(str(path), 4000)["cycle_count"] == 20
+
+
 @pytest.mark.parametrize("peer", PEERS, ids=lambda path: path.name)
 def test_every_peer_is_pinned_by_hash(peer: Path) -> None:
     lock = (peer / "requirements.lock").read_text(encoding="utf-8")
