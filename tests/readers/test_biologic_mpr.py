@@ -19,8 +19,8 @@ needs_data = pytest.mark.skipif(
 )
 REST, CONSTANT_CURRENT = 3, 1
 PLACES = {2: 405, 3: 406, 11: 1007}
-TYPES = {4: "<f8", 6: "<f4", 8: "<f4", 13: "<f8", 32: "<f4", 37: "<f4", 38: "<f4", 131: "<u2",
-         123: "<f8", 124: "<f8", 467: "<f8", 462: "<f4"}  # fmt: skip
+TYPES = {4: "<f8", 6: "<f4", 8: "<f4", 9: "<f4", 13: "<f8", 32: "<f4", 37: "<f4", 38: "<f4",
+         131: "<u2", 123: "<f8", 124: "<f8", 467: "<f8", 462: "<f4"}  # fmt: skip
 
 
 def module(name: str, content: bytes, version: int) -> bytes:
@@ -178,6 +178,13 @@ def test_points_without_a_frequency_are_no_part_of_a_spectrum(tmp_path: Path) ->
     assert table["frequency_hertz"].tolist() == [1000.0, 100.0, 10.0]
     assert table["impedance_imaginary_ohm"].tolist() == [-1000.0, -100.0, -10.0]
     assert any("1 points have no frequency" in str(remark) for remark in table.remarks)
+
+
+def test_a_third_electrode_is_remarked_on(tmp_path: Path) -> None:
+    columns = {4: np.arange(9.0), 6: np.full(9, 3.6), 9: np.full(9, 0.1), 8: np.zeros(9)}
+    series = read(write_mpr(tmp_path / "a.mpr", columns))
+    assert any("working electrode alone" in str(remark) for remark in series.remarks)
+    assert series.voltage_volt == pytest.approx(3.6)
 
 
 def test_a_start_that_is_no_date_gives_no_clock(tmp_path: Path) -> None:

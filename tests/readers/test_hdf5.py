@@ -1,3 +1,4 @@
+import gzip
 import os
 import subprocess
 import sys
@@ -181,6 +182,14 @@ def test_without_h5py_the_error_says_how_to_get_it(tmp_path: Path) -> None:
         check=False,
     )
     assert "pip install 'cellwarden[cyclers]'" in done.stdout, done.stderr
+
+
+def test_a_packed_file_reads_as_the_file_in_it(tmp_path: Path) -> None:
+    path = write_frame(tmp_path / "a.h5")
+    packed = tmp_path / "b.h5.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert len(read(packed)) == 1200
+    assert read(packed).source == str(packed)
 
 
 @settings(max_examples=60, deadline=None)

@@ -212,6 +212,26 @@ def test_a_file_of_nothing_but_empty_entries_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
+def test_either_byte_order_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    for order, mark in (("little", b"IM"), ("big", b"MI")):
+        sign = "<" if order == "little" else ">"
+        parts = (
+            (6, np.array([6, 0], sign + "u4").tobytes()),
+            (5, np.array([1, 3], sign + "i4").tobytes()),
+            (1, b"numbers\0"),
+            (3, np.array([1, -2, 300, 0], sign + "i2").tobytes()),
+        )
+        tags = ((kind, len(part), part) for kind, part in parts)
+        matrix = b"".join(np.array([k, n], sign + "u4").tobytes() + part for k, n, part in tags)
+        head = b"MATLAB 5.0 MAT-file".ljust(124) + bytes(2) + mark
+        path.write_bytes(head + np.array([14, len(matrix)], sign + "u4").tobytes() + matrix)
+        ((name, value),) = variables(path)
+        assert name.rstrip("\0") == "numbers"
+        assert isinstance(value, np.ndarray)
+        assert value.tolist() == [1.0, -2.0, 300.0, 0.0]
+
+
 def test_numbers_texts_structures_and_cells_are_what_scipy_wrote(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     cell = np.empty(2, dtype=object)

@@ -7,6 +7,8 @@ Rules
   Points without a frequency are no part of a spectrum and are left out.
 - EC-Lab stores no current where it can be computed: it is zero in a rest (mode 3), elsewhere the
   slope of the charge, as EC-Lab's own <I> is. A remark says so.
+- The voltage is Ewe, the cell's where two electrodes are used; where Ece is stored too, it is that
+  of the working electrode against the reference, and a remark says so.
 - Q charge/discharge is one counter, negative in a discharge; it becomes two.
 - The clock is the start of the acquisition, local time taken as UTC, plus the time.
 - The settings hold a capacity, but not at one place in all versions: it is left out.
@@ -31,7 +33,7 @@ from cellwarden.readers.sign import judge
 __all__ = ["draft"]
 
 _STATED: Final = "as BioLogic testers write it"
-_TIME, _FREQUENCY, _HALF_CHARGE = 4, 32, 467
+_TIME, _COUNTER_ELECTRODE, _FREQUENCY, _HALF_CHARGE = 4, 9, 32, 467
 _REST: Final = 3
 _MODE: Final = 0b11
 _DAY_SECOND: Final = 86_400.0
@@ -85,6 +87,9 @@ def draft(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -> D
     if "current_ampere" not in columns:
         columns, told = _with_current(columns, points)
         notes += told
+    if _COUNTER_ELECTRODE in points.columns:
+        text = "the voltage is that of the working electrode alone; the other's is in the file too"
+        notes.append(Remark("note", text, "voltage_volt"))
     if _HALF_CHARGE in points.columns:
         charge = points.columns[_HALF_CHARGE] * _MILLI
         columns["charging_capacity_ah"] = np.maximum(charge, 0.0)

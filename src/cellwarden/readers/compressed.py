@@ -21,14 +21,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TypeVar
 
 import zstandard
 
-from cellwarden.errors import DataError, DecodeError, UnavailableError
+from cellwarden.errors import DataError, DecodeError, Error, UnavailableError, UsageError
 from cellwarden.readers.draft import Draft
 
 __all__ = ["MOST_BYTES", "ZIP", "members", "renamed", "unpacked"]
+
+T = TypeVar("T", bound=Error)
 
 MOST_BYTES: Final = 4 << 30
 ZIP: Final = b"PK\x03\x04"
@@ -170,7 +172,7 @@ def unpacked(path: Path, *, zipped: str = "", most: int = MOST_BYTES) -> Iterato
             raise DecodeError(f"{path}: packed more than once", hint="Unpack it first.")
         try:
             yield place
-        except DataError as error:
+        except (DataError, UsageError) as error:
             raise _renamed_error(error, place, path) from error
 
 
@@ -220,5 +222,5 @@ def renamed(draft: Draft, place: Path, path: Path) -> Draft:
     return Draft(guess, replace(draft.outcome, source=new))
 
 
-def _renamed_error(error: DataError, place: Path, path: Path) -> DataError:
+def _renamed_error(error: T, place: Path, path: Path) -> T:
     return type(error)(str(error).replace(str(place), str(path)), hint=error.hint)

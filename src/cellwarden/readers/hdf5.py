@@ -12,8 +12,8 @@ Rules
   taken in before its size is known.
 - h5py brings the HDF5 library, which is why it is an extra: without it the error says which.
 
-Made from a file that pandas 0.15.2's layout was written by; the counters are the integral of the
-current and of the power, the voltage rises where the current is positive.
+Made from one file, of the layout that pandas calls 0.15.2. In it the counters are the integrals of
+current and power, and the voltage rises where the current is positive.
 """
 
 from collections.abc import Iterator
