@@ -128,7 +128,7 @@ def other_speed(runs: int) -> list[dict[str, Any]]:
     year = np.cumsum(np.random.default_rng(7).normal(size=525_600)) * 1e-3
     hertz = np.geomspace(1e4, 1e-2, 60)
     made = np.array([0.02, 1e-7, 0.01, 1e-3, 0.9, 0.03, 0.2, 0.85, 0.002])
-    exact = circuit_impedance(made, hertz, 2, True, True)  # noqa: FBT003  inductive, diffusive
+    exact = circuit_impedance(made, hertz, arc_count=2)
     noise = np.random.default_rng(7).normal(scale=1e-3, size=(2, 60))
     spectrum = Spectrum(hertz, exact * (1 + noise[0] + 1j * noise[1]))
     few = max(runs // 4, 1)

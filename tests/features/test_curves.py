@@ -188,3 +188,24 @@ def test_pulses_of_the_other_sign_leave_a_branch_whole() -> None:
     series = Series("drive", time, voltage, current, cycle_count=np.ones(len(time), dtype=int))
     taken = branches(series, "discharge")
     assert taken.capacity_ah()[0] == pytest.approx(10.0, rel=0.01)
+
+
+def test_of_two_equal_discharges_in_a_cycle_one_is_the_branch() -> None:
+    """Two of them as one curve would show twice the capacity."""
+    once = np.r_[0.0, np.full(30, -1.0), 0.0, np.full(30, 1.0)]
+    volt = np.r_[4.2, np.linspace(4.1, 3.0, 30), 3.2, np.linspace(3.3, 4.2, 30)]
+    current, voltage = np.tile(once, 2), np.tile(volt, 2)
+    time = 60.0 * np.arange(len(current))
+    series = Series("twice", time, voltage, current, cycle_count=np.ones(len(time), dtype=int))
+    taken = branches(series, "discharge")
+    assert taken.capacity_ah() == pytest.approx(0.5, rel=0.03)
+    assert np.ptp(taken.row) < len(once)
+
+
+def test_regeneration_within_a_drive_stays_inside_the_branch() -> None:
+    current = np.tile(np.r_[np.full(20, -2.0), 1.0], 10)
+    time = 60.0 * np.arange(len(current))
+    voltage = 4.0 - 0.01 * np.arange(len(current)) + 0.05 * (current > 0)
+    series = Series("drive", time, voltage, current, cycle_count=np.ones(len(time), dtype=int))
+    taken = branches(series, "discharge")
+    assert taken.capacity_ah() == pytest.approx(10 * 20 * 2 / 60, rel=0.06)

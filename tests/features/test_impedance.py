@@ -21,7 +21,7 @@ DATA = Path(os.environ.get("CELLWARDEN_DATA", Path(__file__).parents[2] / "../sh
 EIS, NASA = DATA / "eis_lco" / "eis.parquet", DATA / "nasa_pcoe" / "impedance.parquet"
 HERTZ = np.geomspace(1e4, 1e-2, 60)
 VALUES = np.array([0.02, 1e-7, 0.01, 1e-3, 0.9, 0.03, 0.2, 0.85, 0.002])
-TRUE = circuit_impedance(VALUES, HERTZ, 2, True, True)  # noqa: FBT003  as the fit's flags
+TRUE = circuit_impedance(VALUES, HERTZ, arc_count=2)
 RNG = np.random.default_rng(5)
 NOISE = RNG.standard_normal(60) + 1j * RNG.standard_normal(60)
 
@@ -31,9 +31,7 @@ def test_the_circuit_is_its_textbook_equation() -> None:
     found = circuit_impedance(
         np.array([1.0, 0.5, 2.0, 0.1, 0.8, 0.3]),
         np.array([3.0]),
-        1,
-        True,  # noqa: FBT003  the inductance
-        True,  # noqa: FBT003  the diffusion
+        arc_count=1,
     )[0]
     wanted = 1 + 1j * omega * 0.5 + 2 / (1 + (1j * omega * 0.1) ** 0.8)
     assert found == pytest.approx(wanted + 0.3 * (1 - 1j) / omega**0.5)
@@ -61,7 +59,9 @@ def test_standard_errors_are_those_of_repeated_measurements() -> None:
 
 
 def test_a_part_that_the_spectrum_does_not_hold_has_no_error_bar() -> None:
-    plain = circuit_impedance(VALUES[[0, 5, 6, 7]], HERTZ, 1, False, False)  # noqa: FBT003  flags
+    plain = circuit_impedance(
+        VALUES[[0, 5, 6, 7]], HERTZ, arc_count=1, inductive=False, diffusive=False
+    )
     found = fit_circuit(Spectrum(HERTZ, plain), arc_count=1, inductive=False, diffusive=True)
     value, std = found["warburg_ohm_per_root_second"]
     assert np.isnan(std) or value < 3 * std or value < 1e-4
@@ -70,7 +70,7 @@ def test_a_part_that_the_spectrum_does_not_hold_has_no_error_bar() -> None:
 
 def test_the_intercept_and_the_arc_of_a_known_circuit() -> None:
     hertz = np.geomspace(1e5, 1e-3, 200)
-    made = circuit_impedance(np.array([0.02, 1e-8, 0.03, 0.05, 1.0, 1e-4]), hertz, 1, True, True)  # noqa: FBT003  flags
+    made = circuit_impedance(np.array([0.02, 1e-8, 0.03, 0.05, 1.0, 1e-4]), hertz, arc_count=1)
     spectrum = Spectrum(hertz, made)
     assert ohmic_intercept(spectrum) == pytest.approx(0.02, rel=0.01)
     arc = semicircle(spectrum)
@@ -79,7 +79,12 @@ def test_the_intercept_and_the_arc_of_a_known_circuit() -> None:
 
 
 def test_a_spectrum_that_never_meets_the_real_axis_has_no_intercept() -> None:
-    above = Spectrum(HERTZ, circuit_impedance(VALUES[[0, 5, 6, 7]], HERTZ, 1, False, False))  # noqa: FBT003  flags
+    above = Spectrum(
+        HERTZ,
+        circuit_impedance(
+            VALUES[[0, 5, 6, 7]], HERTZ, arc_count=1, inductive=False, diffusive=False
+        ),
+    )
     assert np.isnan(ohmic_intercept(above))
     assert np.isnan(semicircle(above).width_ohm)
 

@@ -182,7 +182,10 @@ def _largest_part(
     share = np.bincount(part, weights=moved)
     best = np.full(cycle[-1] + 1, -1.0)
     np.maximum.at(best, cycle, share[part])
-    kept = share[part] == best[cycle]
+    equal = share[part] == best[cycle]
+    first = np.full(len(best), len(share))
+    np.minimum.at(first, cycle[equal], part[equal])  # of equal parts the earlier
+    kept = part == first[cycle]
     border = np.zeros(len(loaded) + 1, dtype=np.int64)
     border[begin[kept]] += 1
     border[end[kept] + 1] -= 1

@@ -141,7 +141,11 @@ class CircuitFit:
     ) -> Complex128[np.ndarray, " point"]:
         """The circuit at given frequencies. [Ω]"""
         return circuit_impedance(
-            self.values, frequency_hertz, self.arc_count, self.inductive, self.diffusive
+            self.values,
+            frequency_hertz,
+            arc_count=self.arc_count,
+            inductive=self.inductive,
+            diffusive=self.diffusive,
         )
 
 
@@ -273,9 +277,10 @@ def kramers_kronig(
 def circuit_impedance(
     values: Float64[np.ndarray, " parameter"],
     frequency_hertz: Float64[np.ndarray, " point"],
+    *,
     arc_count: int,
-    inductive: bool,  # noqa: FBT001  part of the circuit's name
-    diffusive: bool,  # noqa: FBT001  likewise
+    inductive: bool = True,
+    diffusive: bool = True,
 ) -> Complex128[np.ndarray, " point"]:
     """R0 [+ jωL] + Σ R/(1 + (jωτ)^α) [+ σ(1 - j)/√ω]. [Ω]
 
@@ -321,7 +326,10 @@ def fit_circuit(
     size = np.abs(target)
 
     def residual(logs: Float64[np.ndarray, " parameter"]) -> Float64[np.ndarray, " residual"]:
-        away = circuit_impedance(np.exp(logs), hertz, arc_count, inductive, diffusive) - target
+        made = circuit_impedance(
+            np.exp(logs), hertz, arc_count=arc_count, inductive=inductive, diffusive=diffusive
+        )
+        away = made - target
         return np.concatenate([away.real / size, away.imag / size])
 
     rng = np.random.default_rng(seed)
