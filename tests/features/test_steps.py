@@ -106,6 +106,20 @@ def test_no_resistance_where_the_moment_of_the_switch_is_unknown() -> None:
     )
 
 
+def test_no_resistance_across_records_that_were_joined() -> None:
+    parts = [
+        Protocol(soc=soc).constant(ampere, 60.0, 61).series()
+        for soc, ampere in ((0.9, 1.0), (0.2, -2.0))
+    ]
+    columns = {
+        name: np.concatenate([part.columns()[name] for part in parts])
+        for name in ("test_time_second", "voltage_volt", "current_ampere")
+    }
+    table = steps(Series(name="cell", **columns))
+    assert len(table) == 2
+    assert np.isnan(table["resistance_ohm"]).all()
+
+
 def test_relaxation_is_measured_with_its_time_constant() -> None:
     second = np.arange(0.0, 3000.0, 2.0)
     current = np.where(second < 600, -1.0, 0.0)

@@ -258,6 +258,7 @@ def _resistances(cut: _Cut) -> _Numbers:
     good = (nearest < cut.stop[at]) & (np.abs(clock[nearest] - wanted) <= _KNOWN_PART * delay)
     good &= (lead <= _KNOWN_PART * delay) | told
     good &= np.minimum(np.abs(change), jump) >= _CHANGE_PART * largest
+    good &= ~np.isin(first, rows.backward)  # another record was joined on there
     good &= np.abs(change) > _LOUD * (cut.limits.rest_ampere or 0.0)
     rise = rows.voltage_volt[nearest] - rows.voltage_volt[first - 1]
     found[at] = np.where(good, rise / np.where(good, change, 1.0), _NAN)
