@@ -216,7 +216,7 @@ class Home:
                 f"there is no {path}",
                 hint="Give --trust FILE: the copy of trust.toml that you kept.",
             ) from error
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: {error}", hint="Use the file that init wrote.") from error
 
     def _certify(self, place: "Home", authority: Authority) -> None:

@@ -85,7 +85,7 @@ def read_address(folder: Path) -> HubAddress:
         raise UsageError(
             f"there is no device in {folder}", hint="Run `cellwarden enrol NAME`."
         ) from error
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}", hint="Enrol the device again.") from error
 
 

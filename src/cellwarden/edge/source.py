@@ -94,7 +94,7 @@ def read_source(folder: Path) -> Source:
             f"{folder.name} has nothing to read",
             hint="Give --record FILE, or write source.toml into its folder.",
         ) from error
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}", hint="Mend that line of the file.") from error
 
 

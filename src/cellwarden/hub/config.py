@@ -33,5 +33,5 @@ def load_config(folder: Path) -> HubConfig:
         return msgspec.toml.decode(path.read_bytes(), type=HubConfig)
     except FileNotFoundError as error:
         raise UsageError(f"there is no hub in {folder}", hint="Run `cellwarden init`.") from error
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}", hint="Mend that line of the file.") from error
