@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Int8, Int64
-from scipy.ndimage import median_filter
+from numpy.lib.stride_tricks import sliding_window_view
 
 from cellwarden.domain import Series
 from cellwarden.features.cycles import turns
@@ -169,7 +169,8 @@ def _busy(
     first = np.append(np.flatnonzero(firm), len(length))
     for group in np.flatnonzero(np.diff(first) >= _BUSY_WINDOW):
         inside = slice(int(first[group]), int(first[group + 1]))
-        usual = median_filter(length[inside], size=_BUSY_WINDOW, mode="nearest")
+        padded = np.pad(length[inside], _BUSY_WINDOW // 2, mode="edge")
+        usual = np.median(sliding_window_view(padded, _BUSY_WINDOW), axis=1)
         busy[inside] = (usual < _BUSY_ROWS) & (length[inside] < _PAUSE_ROWS)
     # A few short parts in turn are the ramp of a switch, written row by row.
     change = np.flatnonzero(np.diff(busy) | firm[1:]) + 1
