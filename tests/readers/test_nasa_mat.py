@@ -1,4 +1,5 @@
 import csv
+import os
 import subprocess
 import sys
 import zlib
@@ -209,6 +210,14 @@ def test_a_file_of_nothing_but_empty_entries_is_refused(tmp_path: Path) -> None:
     tag = (14).to_bytes(4, "little") + len(cells).to_bytes(4, "little")
     path.write_bytes(path.read_bytes()[:128] + tag + cells)
     with pytest.raises(DecodeError, match="too many entries"):
+        read(path)
+
+
+def test_zeros_behind_a_true_head_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(126) + b"IM")
+    os.truncate(path, 1 << 31)
+    with pytest.raises(DecodeError, match="an element of type 0"):
         read(path)
 
 

@@ -60,6 +60,7 @@ def test_bytes_that_are_no_record_are_refused(tmp_path: Path, content: bytes) ->
     ("head", "says"),
     [
         (b"NEWARE" + bytes(99), r"\.nda"),
+        (b"MATLAB 7.3 MAT-file" + bytes(600), r"MATLAB 7\.3"),
     ],
 )
 def test_formats_that_are_known_and_not_read_are_named(

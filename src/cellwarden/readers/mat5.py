@@ -109,13 +109,16 @@ def variables(path: Path) -> Iterator[tuple[str, Value]]:
             whole = _element(file, _Bytes(path, tag, order, budget), left)
             left -= len(whole.content)
             kind, content = whole.element()
-            if kind == _MATRIX:
-                yield _matrix(whole.inside(content), 0)
+            if kind != _MATRIX:
+                raise whole.damaged(f"an element of type {kind} where a variable should be")
+            yield _matrix(whole.inside(content), 0)
 
 
 def _element(file: BinaryIO, head: _Bytes, most: int) -> _Bytes:
     """The element that a tag begins, unpacked."""
     kind, length = head.number(), head.number()
+    if kind not in (_MATRIX, _PACKED):
+        raise head.damaged(f"an element of type {kind} where a variable should be")
     if length > most:
         raise DataError(
             f"{head.path}: holds more than {_MOST_BYTES:,} bytes", hint="Export the record as CSV."

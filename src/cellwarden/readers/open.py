@@ -53,6 +53,7 @@ _NATIVE: Final = (
 )
 # First bytes of formats that are known and not read, and what to do instead.
 _FOREIGN: Final = (
+    (b"MATLAB 7.3", "a MATLAB 7.3 file", "Save it with -v7, or export the record as CSV."),
     (b"NEWARE", "a Neware .nda file", "Export it as .ndax, CSV or .xlsx from BTSDA."),
 )
 
