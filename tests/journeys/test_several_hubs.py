@@ -17,11 +17,12 @@ import pytest
 from cellwarden.cli.client import HubClient
 from cellwarden.cli.home import Home
 from cellwarden.edge.config import HubAddress, open_transport
-from cellwarden.errors import EXIT_CODE, Error, IdentityError, UsageError
+from cellwarden.errors import Error, IdentityError, UsageError
 from cellwarden.hub import setup as hub_setup
-from cellwarden.hub.config import load_config
+from cellwarden.hub.config import HubConfig, load_config
 from cellwarden.hub.place import open_store
 from journeys.system import (
+    PATIENCE_SECOND,
     Edge,
     System,
     check_frames,
@@ -37,7 +38,18 @@ pytest.importorskip("psycopg", reason="PostgreSQL's client is not here")
 pytestmark = pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set")
 
 WRITES = '"writes the ledger"'
-FLOW_SECOND, PERIOD_SECOND = 15.0, 0.1
+FLOW_SECOND, PERIOD_SECOND, BATCH_FRAMES = 20.0, 0.1, 5
+WITHOUT_CLIENT = """
+import sys
+sys.modules["psycopg"] = None
+from pathlib import Path
+from cellwarden.errors import UsageError
+from cellwarden.hub.app import open_hub
+try:
+    open_hub(Path(sys.argv[1]))
+except UsageError as error:
+    print(error.hint)
+"""
 LEFT, RIGHT = ("left-1", "left-2"), ("right-1", "right-2")
 
 
@@ -54,7 +66,14 @@ class Pair:
         start = float(int(time.time()))
         folder = self.one.enrol(
             name,
-            twin(name, count, live=True, period_second=PERIOD_SECOND, start_unix_time_second=start),
+            twin(
+                name,
+                count,
+                batch_frames=BATCH_FRAMES,
+                live=True,
+                period_second=PERIOD_SECOND,
+                start_unix_time_second=start,
+            ),
         )
         place = hub.home.hub
         at = HubAddress(**hub_setup.hub_address(place, load_config(place)))
@@ -145,7 +164,9 @@ def test_the_writer_is_killed_and_nothing_is_lost_and_nothing_twice(pair: Pair) 
     one.kill_hub()
     before = sent(edge, RIGHT)
     wait_for(lambda: WRITES in two.hub_said(), "the second hub to take over", 30)
-    wait_for(lambda: sent(edge, RIGHT) > before + 1, "its devices to go on", 30)
+    # On a slow machine, all may have been sent before.
+    goal = min(before + 2, int(FLOW_SECOND / PERIOD_SECOND) // BATCH_FRAMES)
+    wait_for(lambda: sent(edge, RIGHT) >= goal, "its devices to go on", 30)
     with closing(browser(two, "admin", two.password)) as pages:
         rows = pages.get("/api/fleet").json()["batteries"]
         assert [row["device"] for row in rows] == sorted((*LEFT, *RIGHT))
@@ -225,10 +246,14 @@ def test_a_hub_on_a_file_is_not_joined(tmp_path: Path) -> None:
     assert not (tmp_path / "more" / "hub").exists()
 
 
-def test_without_the_catalogs_client_a_hub_on_a_lake_says_what_to_install(pair: Pair) -> None:
-    script = "import sys; sys.modules['psycopg'] = None; from cellwarden.cli import main; main()"
+def test_without_the_catalogs_client_a_hub_on_a_lake_says_what_to_install(tmp_path: Path) -> None:
+    config = HubConfig("test.example/lake", store="lake", lake_catalog="a", lake_data_path="b")
+    hub_setup.create_hub(tmp_path / "hub", config)
     done = subprocess.run(
-        [sys.executable, "-c", script, "password", "x", "--home", str(pair.one.home.path)],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == EXIT_CODE[UsageError], done.stderr
+        [sys.executable, "-c", WITHOUT_CLIENT, tmp_path / "hub"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECOND,
+    )
+    assert "pip install 'cellwarden[lake]'" in done.stdout
