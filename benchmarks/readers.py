@@ -2,7 +2,8 @@
 
 Rules
 - Each measurement is a process of its own; what counts is user and system time of it and of its
-  children after imports, the median of several runs, so that a first run's set-up does not.
+  children after imports, the smallest of several runs: what a first run sets up, and what other
+  work on the machine adds, is no cost of the program.
 - Peers read the very same file in the same run, each in its own pinned environment
   (`benchmarks/peers/`); what they make of it stands in the rows, so that nothing is fast by
   leaving something out unseen.
@@ -15,7 +16,6 @@ import importlib.util
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -93,9 +93,9 @@ def measure(path: str, runs: int) -> dict[str, Any]:
         making.append(cpu_second() - between)
         reading.append(between - before)
     return {
-        "cpu_s": statistics.median(a + b for a, b in zip(reading, making, strict=True)),
-        "read_s": statistics.median(reading),
-        "tables_s": statistics.median(making),
+        "cpu_s": min(a + b for a, b in zip(reading, making, strict=True)),
+        "read_s": min(reading),
+        "tables_s": min(making),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "row_count": len(series),
         "step_count": len(table),

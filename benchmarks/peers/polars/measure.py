@@ -2,7 +2,6 @@
 
 import json
 import os
-import statistics
 import sys
 
 import polars as pl
@@ -20,7 +19,7 @@ def main() -> None:
         before = cpu_second()
         frame = pl.read_csv(sys.argv[1])
         runs.append(cpu_second() - before)
-    told = {"version": pl.__version__, "cpu_s": statistics.median(runs), "row_count": len(frame)}
+    told = {"version": pl.__version__, "cpu_s": min(runs), "row_count": len(frame)}
     print(json.dumps(told))
 
 
