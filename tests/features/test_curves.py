@@ -209,3 +209,8 @@ def test_regeneration_within_a_drive_stays_inside_the_branch() -> None:
     series = Series("drive", time, voltage, current, cycle_count=np.ones(len(time), dtype=int))
     taken = branches(series, "discharge")
     assert taken.capacity_ah() == pytest.approx(10 * 20 * 2 / 60, rel=0.06)
+
+
+def test_a_direction_that_is_none_is_refused(cell: Any, record: Any) -> None:
+    with pytest.raises(UsageError, match="no direction"):
+        branches(_numbered(cell, record), "sideways")  # type: ignore[arg-type]

@@ -187,3 +187,25 @@ def test_curves_tell_eight_of_the_twelve_for_every_cell(published: dict) -> None
     for features, _ in published.values():
         known = np.isfinite([list(one.columns().values()) for one in features])
         assert known.sum(axis=1).tolist() == [8] * len(features)
+
+
+def test_a_record_without_these_cycles_tells_nothing() -> None:
+    series = _record(3)
+    late = replace(series, cycle_count=np.full(len(series), 1000))
+    assert np.isnan(list(_found(late, complete=True).columns().values())).all()
+    with pytest.raises(UsageError, match="no cycle numbers"):
+        _found(replace(series, cycle_count=None))
+
+
+def test_a_thermometer_or_a_charge_that_never_was_gives_nan() -> None:
+    series = _record()
+    cold = replace(series, surface_temperature_celsius=np.full(len(series), np.nan))
+    assert np.isnan(_found(cold).temperature_integral_celsius_hour)
+    drained = replace(series, current_ampere=-np.abs(series.current_ampere))
+    assert np.isnan(_found(drained).charge_time_second)
+
+
+def test_a_delay_longer_than_the_discharge_gives_no_resistance() -> None:
+    found = early_features(_record(), GRID, gap_ah=0.05, resistance_delay_second=1e5, cycles=CYCLES)
+    assert np.isnan(found.least_resistance_ohm)
+    assert np.isfinite(found.fade_slope_ah)

@@ -147,6 +147,9 @@ def test_tables_that_hold_no_spectrum_are_refused() -> None:
     odd = Table("t", "spectra", {"ZReal_xHz": np.ones(1), "ZImag_xHz": np.ones(1)})
     with pytest.raises(DataError, match="no number"):
         wide_spectra(odd, imaginary_sign=1)
+    words = Table("t", "spectra", {"ZReal_1Hz": np.array(["a"]), "ZImag_1Hz": np.ones(1)})
+    with pytest.raises(DataError, match="is text"):
+        wide_spectra(words, imaginary_sign=1)
     with pytest.raises(UsageError, match="no sign"):
         wide_spectra(table, imaginary_sign=0)
     with pytest.raises(DataError, match="cannot tell"):
