@@ -29,7 +29,7 @@ from cellwarden.readers.draft import Draft, Identity, settle
 from cellwarden.readers.layout import Layout
 from cellwarden.readers.mapped_csv import Record, scan_parquet, scan_text
 from cellwarden.readers.mapping import ColumnMapping
-from cellwarden.readers.table import Table, quoted
+from cellwarden.readers.table import Table, connected, quoted
 
 __all__ = [
     "BDF_VERSION",
@@ -214,7 +214,7 @@ def _write_parquet(pieces: Iterator[Series], part: Path, folder: Path) -> None:
     labels = header.labels(names)
     chosen = ", ".join(f"{quoted(name)} AS {quoted(label)}" for name, label in labels.items())
     listed = ", ".join(_literal(place) for place in written)
-    with duckdb.connect(config={"memory_limit": "512MB", "temp_directory": str(folder)}) as target:
+    with connected({"memory_limit": "512MB", "temp_directory": str(folder)}) as target:
         target.execute(
             f"COPY (SELECT {chosen} FROM read_parquet([{listed}])) TO {_literal(part)}"
             f" ({_parquet_options(first)})"
@@ -242,7 +242,7 @@ def _copy(columns: dict[str, np.ndarray], names: list[str], target: Path, option
         for name in names
         for q in [quoted(name)]
     )
-    with duckdb.connect() as connection:
+    with connected({}) as connection:
         connection.register("record", columns)
         connection.execute(f"COPY (SELECT {chosen} FROM record) TO {_literal(target)} ({options})")
 

@@ -5,7 +5,7 @@ Rules
 - Each choice carries its evidence; a choice without a unit on the label is a doubt.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,10 +23,12 @@ from cellwarden.readers.moments import (
     duration_sql,
     number_sql,
     plain_date_sql,
+    plain_form,
 )
+from cellwarden.readers.quick import Dates
 from cellwarden.readers.table import Table
 
-__all__ = ["ZONE_NOTE", "Source", "Taken", "own_columns", "take"]
+__all__ = ["ZONE_NOTE", "Quick", "Source", "Taken", "own_columns", "take"]
 
 _UNIX: Final = "unix_time_second"
 _TEST: Final = "test_time_second"
@@ -43,6 +45,8 @@ _FACES: Final = {"instant": "time stamp", "duration": "h:m:s", "text": "date"}
 ZONE_NOTE: Final = Remark("no_zone", "the clock names no time zone and is taken as UTC", _UNIX)
 
 _Column = Float64[np.ndarray, " time"]
+# Reads columns of numbers by their place in a text, and one of dates; None where it cannot.
+Quick = Callable[[Mapping[str, int], Dates | None], dict[str, _Column] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,11 @@ def take(
     decimal: str,
     limit: int,
     lines: bool = False,
+    quick: Quick | None = None,
 ) -> Taken:
     """The columns of a table that a series has fields for; blank `lines` of a text are no rows.
+
+    `quick` reads plain columns without the table, or declines.
 
     Raises:
         DataError: the rows cannot be read.
@@ -112,23 +119,12 @@ def take(
     queries, formats = _queries(sources, choices, mapping, decimal)
     if not set(queries) - {DIRECTION}:
         return Taken({}, None, _guesses(sources, choices, {}))
-    plain = {}
-    if formats:
-        source = sources[choices[_UNIX].index]
-        first = next((cell for cell in source.sample if cell), "")
-        plain = {name: plain_date_sql(source.sql, form, first) for name, form in formats.items()}
-    found = _fetch(table, queries, plain, limit)
+    found = None if quick is None else _quickly(quick, sources, choices, queries, formats)
+    if found is None:
+        found = _fetch(table, queries, _plain_dates(sources, choices, formats), limit)
     if lines:
         found = _without_blank_rows(found)
-    notes = []
-    form: str | None = None
-    if formats:
-        form, note = _settle_date(found, formats)
-        notes.append(note)
-        if form is None:
-            del choices[_UNIX]
-        else:
-            choices[_UNIX] = replace(choices[_UNIX], evidence=f"read as {form}")
+    form, notes = _dated(found, formats, choices)
     meanings = {
         name: _meaning(name, choice, sources[choice.index].shape, found)
         for name, choice in choices.items()
@@ -229,12 +225,50 @@ def _queries(
     return queries, formats
 
 
+def _quickly(
+    quick: Quick,
+    sources: Sequence[Source],
+    choices: dict[str, _Choice],
+    queries: dict[str, str],
+    formats: dict[str, str],
+) -> dict[str, _Column] | None:
+    """The columns of plain numbers and dates; None where one is something else."""
+    numbers = {name: choices[name].index for name in queries if name not in formats}
+    if not all(sources[index].typed for index in numbers.values()):
+        return None
+    if not formats:
+        return quick(numbers, None)
+    index = choices[_UNIX].index
+    first = _first_cell(sources[index])
+    plain = {name: plain_form(form, first) for name, form in formats.items()}
+    found = quick(numbers, Dates(index, plain))
+    if found is None or all(np.isinf(found[name]).any() for name in formats):
+        return None
+    return found
+
+
+def _plain_dates(
+    sources: Sequence[Source], choices: dict[str, _Choice], formats: dict[str, str]
+) -> dict[str, str]:
+    if not formats:
+        return {}
+    source = sources[choices[_UNIX].index]
+    return {
+        name: plain_date_sql(source.sql, form, _first_cell(source))
+        for name, form in formats.items()
+    }
+
+
+def _first_cell(source: Source) -> str:
+    return next((cell for cell in source.sample if cell), "")
+
+
 def _fetch(
     table: Table, queries: dict[str, str], plain: dict[str, str], limit: int
 ) -> dict[str, _Column]:
     """All columns; dates as if all were written like the first, and once more if they are not."""
     found = table.fetch({**queries, **plain}, limit=limit)
-    if any(np.isinf(found[name]).any() for name in plain):
+    if plain and all(np.isinf(found[name]).any() for name in plain):
         found |= table.fetch({name: queries[name] for name in plain}, limit=limit)
     return found
 
@@ -245,6 +279,20 @@ def _without_blank_rows(found: dict[str, _Column]) -> dict[str, _Column]:
     if not np.any(blank):
         return found
     return {name: column[~blank] for name, column in found.items()}
+
+
+def _dated(
+    found: dict[str, _Column], formats: dict[str, str], choices: dict[str, _Choice]
+) -> tuple[str | None, list[Remark]]:
+    """Settle on one form of the dates, or leave the clock out; the form, and what to remark."""
+    if not formats:
+        return None, []
+    form, note = _settle_date(found, formats)
+    if form is None:
+        del choices[_UNIX]
+    else:
+        choices[_UNIX] = replace(choices[_UNIX], evidence=f"read as {form}")
+    return form, [note]
 
 
 def _settle_date(found: dict[str, _Column], formats: dict[str, str]) -> tuple[str | None, Remark]:
@@ -277,15 +325,14 @@ def _meaning(field: str, choice: _Choice, shape: str, found: dict[str, _Column])
     if field == DIRECTION or shape in ("instant", "duration") or (field, shape) == (_UNIX, "text"):
         return _Meaning(Unit(_FACES.get(shape, "")), choice.evidence)
     values = found[field]
-    finite = np.abs(values[np.isfinite(values)])
-    middle = float(np.median(finite)) if finite.size else 0.0
     stated = choice.unit
-    if field == "voltage_volt" and not choice.firm and middle > _MOST_VOLT:
-        why = f"{choice.evidence}, but half of it is above {middle:.4g}"
+    if field == "voltage_volt" and not choice.firm and _middle(values) > _MOST_VOLT:
+        why = f"{choice.evidence}, but half of it is above {_middle(values):.4g}"
         return _Meaning(Unit("mV", 1e-3), why, inferred=True)
     if stated is not None:
         return _Meaning(stated, choice.evidence)
     if field == _UNIX:
+        middle = _middle(values)
         factor = next((factor for least, factor in _EPOCHS if middle > least), 1.0)
         return _Meaning(Unit("s" if factor == 1.0 else f"{factor:g} s", factor), choice.evidence)
     if field == _TEST and _UNIX in found:
@@ -294,6 +341,11 @@ def _meaning(field: str, choice: _Choice, shape: str, found: dict[str, _Column])
             return told
     own = _own_unit(field)
     return _Meaning(Unit(own), choice.evidence, unstated=own != "1")
+
+
+def _middle(values: _Column) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(np.median(finite)) if finite.size else 0.0
 
 
 def _by_clock(span: float, clock_second: float) -> _Meaning | None:

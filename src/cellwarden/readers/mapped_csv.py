@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from cellwarden.errors import DataError, DecodeError
-from cellwarden.readers.columns import Source, Taken, take
+from cellwarden.readers.columns import Quick, Source, Taken, take
 from cellwarden.readers.draft import Draft, Identity, settle
 from cellwarden.readers.labels import read_label
 from cellwarden.readers.layout import Layout
 from cellwarden.readers.mapping import ColumnMapping, Guess
 from cellwarden.readers.moments import cell_sql, shape_of
 from cellwarden.readers.parts import Candidate, chosen, find
+from cellwarden.readers.quick import LEAST_BYTES, quick_columns
 from cellwarden.readers.table import IN_PIECES, MAX_ROWS, NUMERIC, Table, open_text, quoted
 
 __all__ = ["Record", "draft_parquet", "draft_text", "scan_parquet", "scan_text"]
@@ -93,11 +94,22 @@ def _take_text(
         if (source.shape == "text" or _whole(samples[index])) and not _counted(source.label)
     ]
 
+    quick = _quick(path, layout) if plain and limit >= MAX_ROWS else None
+
     def taking(rows: Table) -> Taken:
-        return take(rows, sources, mapping, decimal=decimal, limit=limit, lines=True)
+        # One record of several is chosen in SQL.
+        kernel = quick if mapping.record is None else None
+        return take(rows, sources, mapping, decimal=decimal, limit=limit, lines=True, quick=kernel)
 
     with open_text(path, layout, numbers) as table:
         return _record(table, taking, candidates, mapping, limit=limit, layout=layout.describe())
+
+
+def _quick(path: Path, layout: Layout) -> Quick | None:
+    """The compiled reader, where a file is long enough to win back what loading it takes."""
+    if path.stat().st_size < LEAST_BYTES:
+        return None
+    return lambda numbers, dates: quick_columns(path, layout, numbers, dates, MAX_ROWS)
 
 
 def _as_text(sql: str, typed: bool) -> str:  # noqa: FBT001  of a column that is read as numbers

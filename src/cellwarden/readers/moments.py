@@ -22,6 +22,7 @@ __all__ = [
     "is_duration",
     "number_sql",
     "plain_date_sql",
+    "plain_form",
     "shape_of",
 ]
 
@@ -107,14 +108,7 @@ def date_sql(column: str, date_format: str) -> str:
 
 def plain_date_sql(column: str, date_format: str, cell: str) -> str:
     """The same for cells written just as `cell`, ten times as fast; infinite for any other. [s]"""
-    stem = date_format
-    fraction = _FRACTION_MARK.search(cell)
-    if fraction:
-        stem = stem.replace("%S", f"%S{fraction[1]}%n")
-    if _ISO.match(cell):
-        stem = stem.replace(" ", "T", 1)
-    zone = _UTC.search(cell)
-    forms = {form + (zone[0] if zone else "") for form in (stem, date_format)}
+    forms = {plain_form(date_format, cell).replace("%S", _fraction_of(cell)), date_format}
     ordered = sorted(forms, key=len, reverse=True)
     listed = ", ".join("'" + form.replace("'", "''") + "'" for form in ordered)
     return (
@@ -122,6 +116,18 @@ def plain_date_sql(column: str, date_format: str, cell: str) -> str:
         f" CASE WHEN {column} IS NULL OR ltrim({column}, {_AROUND}) = '' THEN NULL"
         " ELSE 'inf'::DOUBLE END)"
     )
+
+
+def _fraction_of(cell: str) -> str:
+    found = _FRACTION_MARK.search(cell)
+    return f"%S{found[1]}%n" if found else "%S"
+
+
+def plain_form(date_format: str, cell: str) -> str:
+    """A format with the letters around it that a cell has; a fraction of a second goes unsaid."""
+    stem = date_format.replace(" ", "T", 1) if _ISO.match(cell) else date_format
+    zone = _UTC.search(cell)
+    return stem + (zone[0] if zone else "")
 
 
 def _or_infinite(cell: str, value: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = [
     "NUMERIC",
     "ParquetColumn",
     "Table",
+    "connected",
     "in_utf8",
     "open_parquet",
     "open_text",
@@ -47,7 +48,7 @@ NUMERIC: Final = (
     "U",
     "DECIMAL",
 )
-_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+_CONFIG: Final[dict[str, Any]] = {
     # A reader is handed foreign bytes: it loads nothing and keeps to its share of memory.
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -175,6 +176,14 @@ def _decoding(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def connected(config: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of its own, which draws no bars on the terminal of whoever calls."""
+    with duckdb.connect(config=dict(config)) as connection:
+        connection.execute("SET enable_progress_bar = false")
+        yield connection
+
+
 def quoted(name: str) -> str:
     """A name as SQL takes it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
@@ -193,7 +202,7 @@ def open_parquet(path: Path, *, most_rows: int = MAX_ROWS) -> Iterator[Table]:
         DecodeError: its footer cannot be read.
         DataError: it has too many rows.
     """
-    with duckdb.connect(config=_CONFIG) as connection:
+    with connected(_CONFIG) as connection:
         parameters = (_exact(path),)
         with _decoding(path):
             described = connection.execute(
@@ -228,7 +237,7 @@ def open_text(path: Path, layout: Layout, numbers: frozenset[int] = frozenset())
         # DuckDB cannot look for rows from the middle of a file whose cells may hold line ends.
         f"{', parallel = false' if layout.quote else ''})"
     )
-    with in_utf8(path, layout.encoding) as place, duckdb.connect(config=_CONFIG) as connection:
+    with in_utf8(path, layout.encoding) as place, connected(_CONFIG) as connection:
         parameters = (_exact(place), layout.delimiter, layout.quote)
         yield Table(path, connection, relation, parameters)
 
