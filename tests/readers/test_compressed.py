@@ -117,6 +117,13 @@ def test_a_zip_of_one_file_reads_as_that_file(tmp_path: Path) -> None:
     assert (len(series), series.name, series.source) == (3000, "cell 7", str(path))
 
 
+def test_the_member_that_is_asked_for_is_unpacked(tmp_path: Path) -> None:
+    path = archive(tmp_path, ("a.csv", b"first"), ("b.csv", b"second"))
+    for name, content in (("a.csv", b"first"), ("b.csv", b"second")):
+        with unpacked(path, zipped=name) as place:
+            assert (place.name, place.read_bytes()) == (name, content)
+
+
 def test_a_zip_of_several_files_names_them(tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match=r"2 files \(a\.csv, b\.csv\)") as caught:
         read(archive(tmp_path, ("a.csv", CSV), ("b.csv", CSV)))

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
@@ -106,12 +107,10 @@ def _zstandard(path: Path) -> Iterator[bytes]:
         raise EOFError(_SHORT)
 
 
-def _zipped(path: Path) -> Iterator[bytes]:
-    with zipfile.ZipFile(path) as archive:
-        only = _content(archive)
-        with archive.open(only[0]) as stream:
-            while piece := stream.read(_PIECE):
-                yield piece
+def _zipped(path: Path, member: str) -> Iterator[bytes]:
+    with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
 
 
 _PACKERS: Final[tuple[tuple[bytes, Callable[[Path], Iterator[bytes]]], ...]] = (
@@ -161,7 +160,7 @@ def unpacked(path: Path, *, zipped: str = "", most: int = MOST_BYTES) -> Iterato
         DataError: it unpacks to more than `most` bytes.
         UnavailableError: there is no room for the copy.
     """
-    packer = _zipped if zipped else _packer(path)
+    packer = partial(_zipped, member=zipped) if zipped else _packer(path)
     if packer is None:
         yield path
         return
