@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cellwarden.domain import Series, Table
 from cellwarden.errors import DataError, DecodeError, UnitError
-from cellwarden.readers import load, read, read_table
+from cellwarden.readers import guess, load, read, read_table
 
 DATA = Path(os.environ.get("CELLWARDEN_DATA", Path(__file__).parents[2] / "../shared/data"))
 BIOLOGIC = DATA / "cycler_native" / "biologic"
@@ -81,6 +81,7 @@ def test_an_impedance_file_is_a_table_of_spectra() -> None:
     with pytest.raises(DataError, match="holds a table of spectra; use read_table"):
         read(BIOLOGIC / "PEIS-0.mpr")
     assert len(read_table(BIOLOGIC / "PEIS-0.mpr")) == 60
+    assert "Re(Z)/Ohm" in guess(BIOLOGIC / "PEIS-0.mpr").unused()
 
 
 @needs_data

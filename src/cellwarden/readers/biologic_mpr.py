@@ -62,12 +62,17 @@ _CHARGES: Final = (
     (23, "dQ/mA.h", True),
 )
 _SPECTRUM: Final = (
-    (_FREQUENCY, "frequency_hertz", 1.0),
-    (37, "impedance_real_ohm", 1.0),
-    (38, "impedance_imaginary_ohm", -1.0),
-    (36, "impedance_magnitude_ohm", 1.0),
-    (35, "phase_degree", 1.0),
+    (_FREQUENCY, "freq/Hz", "frequency_hertz", 1.0),
+    (37, "Re(Z)/Ohm", "impedance_real_ohm", 1.0),
+    (38, "-Im(Z)/Ohm", "impedance_imaginary_ohm", -1.0),
+    (36, "|Z|/Ohm", "impedance_magnitude_ohm", 1.0),
+    (35, "Phase(Z)/deg", "phase_degree", 1.0),
 )
+_OTHERS: Final = {
+    5: "control/V/mA", 9: "Ece/V", 19: "control/V", 20: "control/mA", 33: "|Ewe|/V", 34: "|I|/A",
+    39: "I Range", 70: "P/W", 74: "Energy/W.h", 125: "Capacitance charge/µF",
+    126: "Capacitance discharge/µF", 169: "Cs/µF", 172: "Cp/µF", 468: "half cycle",
+}  # fmt: skip
 
 _Column = Float64[np.ndarray, " time"]
 
@@ -124,8 +129,9 @@ def _signals(points: Points) -> tuple[dict[str, _Column], tuple[ColumnGuess, ...
                 "Q charge/discharge/mA.h", "charging_capacity_ah", "mA.h", _MILLI, 0.0, evidence
             )
         )
+    named = _OTHERS | {number: label for number, label, *_ in (*_SPECTRUM, *_CHARGES)}
     guesses += [
-        ColumnGuess(f"column {number}", None, evidence="no field of a series")
+        ColumnGuess(named.get(number, f"column {number}"), None, evidence="no field of a series")
         for number in points.columns
         if number not in known
     ]
@@ -169,7 +175,7 @@ def _spectra(path: Path, points: Points, signals: dict[str, _Column], name: str)
     kept = frequency > 0
     columns = {
         field: points.columns[number][kept] * factor
-        for number, field, factor in _SPECTRUM
+        for number, _, field, factor in _SPECTRUM
         if number in points.columns
     }
     columns |= {field: column[kept] for field, column in signals.items()}
