@@ -106,6 +106,12 @@ def test_no_resistance_where_the_moment_of_the_switch_is_unknown() -> None:
     )
 
 
+def test_a_taper_after_constant_current_has_no_resistance() -> None:
+    series = Protocol().rest().constant(1.0, 3000.0).taper(4.0, 0.05, rows=20).rest().series()
+    kinds, ohm = _kinds(steps(series)), steps(series)["resistance_ohm"]
+    assert np.isnan(ohm[kinds.index("cv_charge")])
+
+
 def test_no_resistance_across_records_that_were_joined() -> None:
     parts = [
         Protocol(soc=soc).constant(ampere, 60.0, 61).series()

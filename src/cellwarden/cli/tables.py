@@ -155,11 +155,9 @@ def _print(table: Table) -> None:
     for name, title in shown.items():
         unit = QUANTITIES[name].unit if name in QUANTITIES else "1"
         grid.add_column(title if unit == "1" else f"{title}\n{unit}", justify="right", no_wrap=True)
+    texts = [_texts(table[name]) for name in shown]
     for row in _chosen(len(table)):
-        if row < 0:
-            grid.add_row(*("…" for _ in shown))
-        else:
-            grid.add_row(*(_cell(table[name][row]) for name in shown))
+        grid.add_row(*("…" if row < 0 else column[row] for column in texts))
     console.print(grid)
     for remark in table.remarks:
         console.print(f"[dim]·[/dim] {escape(str(remark))}")
@@ -173,7 +171,13 @@ def _chosen(count: int) -> list[int]:
     return [*range(half), -1, *range(count - half, count)]
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, float | np.floating):
-        return f"{value:.4g}" if np.isfinite(value) else ""
-    return str(value)
+def _texts(column: np.ndarray) -> list[str]:
+    """A column as text: four digits of its largest number, nothing for NaN."""
+    if column.dtype.kind != "f":
+        return [str(value) for value in column]
+    largest = float(np.fmax.reduce(np.abs(column), initial=0.0))
+    digits = 3 - math.floor(math.log10(largest)) if 0 < largest < math.inf else 0
+    return [
+        f"{value + 0.0:.{max(digits, 0)}f}" if math.isfinite(value) else ""
+        for value in np.round(column, digits).tolist()
+    ]

@@ -6,8 +6,8 @@ Rules
 - A new step begins where the tester says so, where the clock runs backwards, where current starts,
   stops or turns round, and where it jumps by more than a tenth with the voltage following.
 - A single row that differs from its step is part of it: testers write one such row at a switch.
-- Where steps found so would hold fewer than ten rows each (the median of nine in turn), it is one
-  step: a drive cycle.
+- Where steps found so would hold fewer than ten rows each (the median of nine in turn), and there
+  are eighteen of them or more, it is one step: a drive cycle.
 - A charge or discharge whose end holds the voltage while the current falls is two steps, at
   constant current and at constant voltage, also where the tester calls it one.
 - Cycles found from the current begin with each run in the direction of the first run; a run ends
@@ -32,6 +32,7 @@ _CROWDED_PART: Final = 1 / 2  # of the rows may begin a step before the number i
 _JUMP_PART: Final = 0.1
 _BUSY_ROWS: Final = 10
 _BUSY_WINDOW: Final = 9
+_BUSY_RUN: Final = 18  # parts in turn; fewer are the ramp of a switch
 _PAUSE_ROWS: Final = 100  # a segment that long stands for itself, also inside a drive cycle
 _LEVEL_PART: Final = 0.99  # of the largest current: still constant current
 _FALL_PART: Final = 0.95  # of the current at its begin: a taper must fall below
@@ -175,7 +176,7 @@ def _busy(
     # A few short parts in turn are the ramp of a switch, written row by row.
     change = np.flatnonzero(np.diff(busy) | firm[1:]) + 1
     run = np.diff(np.concatenate([[0], change, [len(busy)]]))
-    return np.asarray(busy & np.repeat(run >= _BUSY_WINDOW, run))
+    return np.asarray(busy & np.repeat(run >= _BUSY_RUN, run))
 
 
 def _stray(

@@ -259,6 +259,8 @@ def _resistances(cut: _Cut) -> _Numbers:
     good &= (lead <= _KNOWN_PART * delay) | told
     good &= np.minimum(np.abs(change), jump) >= _CHANGE_PART * largest
     good &= ~np.isin(first, rows.backward)  # another record was joined on there
+    same = cut.parts.direction[at] == cut.parts.direction[at - 1]
+    good &= ~(same & cut.parts.held[at])  # a taper is no answer to a change of current
     good &= np.abs(change) > _LOUD * (cut.limits.rest_ampere or 0.0)
     rise = rows.voltage_volt[nearest] - rows.voltage_volt[first - 1]
     found[at] = np.where(good, rise / np.where(good, change, 1.0), _NAN)
