@@ -36,7 +36,7 @@ class Invented:
         """All there are."""
         return {index: kept for index, kept in self.kept.items() if start <= index < stop}
 
-    def frame_count(self) -> int:
+    def frame_count(self, size: int) -> int:  # noqa: ARG002  the claim is always the same
         """What is claimed."""
         return self.frames
 

@@ -93,9 +93,17 @@ class StoreView:
         )
         return dict(found)
 
-    def frame_count(self) -> int:
-        """All rows that the hub keeps."""
-        return int(self._store.rows("SELECT count(*) FROM sample")[0][0])
+    def frame_count(self, size: int) -> int:
+        """All rows that the hub keeps, without those of entries after the first `size`."""
+        return int(
+            self._store.rows(
+                "SELECT coalesce(sum(frame_count), 0) FROM (SELECT leaf_index, count(*) AS"
+                " frame_count FROM sample GROUP BY leaf_index) WHERE leaf_index IS NULL"
+                " OR leaf_index < ?"
+                " OR leaf_index NOT IN (SELECT leaf_index FROM leaf WHERE leaf_index >= ?)",
+                [size, size],
+            )[0][0]
+        )
 
 
 class HubView:
@@ -128,9 +136,9 @@ class HubView:
             case _:
                 raise _no_answer()
 
-    def frame_count(self) -> int:
-        """All rows that the hub says it keeps."""
-        match self._ask("/v1/ledger/frames"):
+    def frame_count(self, size: int) -> int:
+        """All rows that the hub says it keeps, without those of entries after the first `size`."""
+        match self._ask(f"/v1/ledger/frames/{size}"):
             case int(count):
                 return count
             case _:
@@ -184,7 +192,7 @@ def audit_routes(store: Store, peer_of: Callable[[Request], Peer]) -> list[Route
         ("/v1/ledger/head", lambda _request: view.head()),
         ("/v1/ledger/entries/{start:int}/{stop:int}", lambda r: view.entries(*span(r))),
         ("/v1/ledger/rows/{start:int}/{stop:int}", rows),
-        ("/v1/ledger/frames", lambda _request: view.frame_count()),
+        ("/v1/ledger/frames/{size:int}", lambda r: view.frame_count(r.path_params["size"])),
     )
     return [Route(path, _route(answer, peer_of)) for path, answer in answers]
 
