@@ -1,7 +1,7 @@
 """Named columns that are no signals in time: spectra, curves, features, labels, cycles, steps.
 
 Rules
-- A column is numbers (NaN: no value) or text; all have one row an entry.
+- A column is numbers (NaN: no value), text, or a curve a row (a grid); all have one row an entry.
 - A column that Cellwarden itself fills is named as in the units table; one that a file brought
   keeps the file's name.
 """
@@ -119,12 +119,22 @@ class Table:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{len(value)} points"
     return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def _arrow(column: np.ndarray) -> Any:
     if column.dtype.kind in "OU":
         return na.c_array([str(value) for value in column], na.string())
+    if not column.size:
+        # An empty array does not tell its own type.
+        text = column.dtype.kind in "OU"
+        return na.c_array([], na.string() if text else na.float64())
+    if column.ndim > 1:
+        points = _arrow(np.ascontiguousarray(column).reshape(-1))
+        schema = na.fixed_size_list(points.schema, column.shape[1])
+        return na.c_array_from_buffers(schema, len(column), [None], children=[points])
     if column.dtype.kind == "b":
         return na.c_array(column.astype(np.uint8))
     return na.c_array(np.ascontiguousarray(column))

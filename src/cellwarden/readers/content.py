@@ -104,7 +104,8 @@ def _signals(columns: _Columns) -> bool:
     for name in numbers:
         words = re.split(r"[^a-z0-9]+", name.lower())
         if _TIMES.match(_plain(name)) or _TIMES.match(words[0]):
-            step = np.diff(columns[name])
+            with np.errstate(invalid="ignore", over="ignore"):
+                step = np.diff(columns[name])
             rising = np.count_nonzero(step >= 0) > 0.9 * len(step)
             if rising and len(columns[name]) > 1 and len(numbers) > 1:
                 return True
@@ -129,7 +130,10 @@ def overshoots(columns: _Columns) -> tuple[Remark, ...]:
         if column.ndim == 1 or not column.size:
             continue
         low, high = np.fmin.reduce(column, axis=1), np.fmax.reduce(column, axis=1)
-        usual = (float(np.nanmedian(low)), float(np.nanmedian(high)))
+        known = np.isfinite(low) & np.isfinite(high)
+        if not known.any():
+            continue
+        usual = (float(np.median(low[known])), float(np.median(high[known])))
         far = _FAR * (usual[1] - usual[0])
         wild = (low < usual[0] - far) | (high > usual[1] + far)
         if wild.any():

@@ -58,7 +58,8 @@ def find(
     """The records of a table whose test time is known; None where it is one."""
     if time is None or not candidates:
         return None
-    back = np.flatnonzero(np.diff(time) < 0) + 1
+    with np.errstate(invalid="ignore"):  # cells that hold no number are infinite here
+        back = np.flatnonzero(np.diff(time) < 0) + 1
     if not back.size or back.size > _MOST_NAMES:
         return None
     # A hash of a text as a number that a float64 holds.

@@ -28,7 +28,8 @@ _Column = Float64[np.ndarray, " time"]
 class Watch:
     """Looks at rows as they come; `close` says what was odd."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, block: int = _BLOCK) -> None:
+        self.block = block
         self._checks: list[Check] = []
         self._waiting: dict[str, _Column] = {}
         self._lead = 0
@@ -45,9 +46,9 @@ class Watch:
             joined = columns
         count = len(joined["test_time_second"])
         start = 0
-        while count - start - self._lead >= _BLOCK:
-            self._look(joined, start, start + self._lead + _BLOCK)
-            start += _BLOCK + self._lead - _LEAD
+        while count - start - self._lead >= self.block:
+            self._look(joined, start, start + self._lead + self.block)
+            start += self.block + self._lead - _LEAD
             self._lead = _LEAD
         # A copy: the rows behind it must not be kept in memory.
         self._waiting = {name: column[start:].copy() for name, column in joined.items()}

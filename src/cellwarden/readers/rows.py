@@ -40,7 +40,9 @@ _AGREE: Final = 0.8  # of the rows have the same number of cells
 _PREAMBLE: Final = 60
 _SAMPLE: Final = 50
 _LEAST_TEXT_COLUMNS: Final = 3  # two columns of words are as likely prose
-_LIST: Final = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|U\w+|FLOAT|DOUBLE)\[\d*\]$")
+_LIST: Final = re.compile(
+    r"^(TINYINT|SMALLINT|INTEGER|BIGINT|U\w+|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))\[\d*\]$"
+)
 
 
 def parquet_table(path: Path, name: str) -> Table:
