@@ -214,3 +214,12 @@ def test_regeneration_within_a_drive_stays_inside_the_branch() -> None:
 def test_a_direction_that_is_none_is_refused(cell: Any, record: Any) -> None:
     with pytest.raises(UsageError, match="no direction"):
         branches(_numbered(cell, record), "sideways")  # type: ignore[arg-type]
+
+
+def test_a_row_of_the_cycle_before_is_no_part_of_a_curve() -> None:
+    current = np.tile(np.r_[np.full(10, -1.0), np.full(10, 1.0)], 2)
+    time = 60.0 * np.arange(40)
+    cycle = np.repeat([1, 2], 20)
+    series = Series("cell", time, 3.5 + 0.01 * current, current, cycle_count=cycle)
+    taken = branches(series, "discharge")
+    assert taken.row.tolist() == [*range(10), *range(20, 30)]

@@ -34,7 +34,10 @@ def _record(count: int = 10, points: int = 200, resistance: float = 0.05) -> Ser
         # The curve sags more in the middle as the cell ages, so that ΔQ has a shape.
         curve = 3.5 - 1.4 * share - 1e-3 * number * np.sin(np.pi * share) ** 2
         time.append(
-            start + np.concatenate([[0.0], 1 + 3600 * share, [3700.0], 3700 + 3600 * out + 1e-6])
+            start
+            + np.concatenate(
+                [[0.0], 1 + (3600 + 10 * number) * share, [3700.0], 3700 + 3600 * out + 1e-6]
+            )
         )
         volt.append(
             np.concatenate([[2.5], 2.6 + share, [3.5], curve - (resistance + 1e-4 * number)])
@@ -70,7 +73,7 @@ def test_each_feature_is_what_the_record_was_made_of() -> None:
     assert found.fade_intercept_ah == pytest.approx(1.0, rel=1e-6)
     assert found.second_capacity_ah == pytest.approx(0.998, rel=1e-6)
     assert found.capacity_rise_ah == pytest.approx(0.0, abs=1e-9)
-    assert found.charge_time_second == pytest.approx(3601, abs=2)
+    assert found.charge_time_second == pytest.approx(3631, abs=1)
     hours = (7400 * 6 + 3700 + 3600 * 0.992) / 3600
     assert found.temperature_integral_celsius_hour == pytest.approx(30 * hours, rel=1e-6)
     assert found.least_resistance_ohm == pytest.approx(0.0502, rel=1e-3)
@@ -209,3 +212,12 @@ def test_a_delay_longer_than_the_discharge_gives_no_resistance() -> None:
     found = early_features(_record(), GRID, gap_ah=0.05, resistance_delay_second=1e5, cycles=CYCLES)
     assert np.isnan(found.least_resistance_ohm)
     assert np.isfinite(found.fade_slope_ah)
+
+
+def test_a_pause_inside_a_charge_is_no_charge_time() -> None:
+    series = _record()
+    place = np.arange(len(series)) % 402
+    middle = (place > 60) & (place <= 120)
+    whole = _found(series).charge_time_second
+    found = _found(replace(series, current_ampere=np.where(middle, 0.0, series.current_ampere)))
+    assert whole - found.charge_time_second == pytest.approx(60 * 3630 / 199, rel=0.03)

@@ -201,3 +201,25 @@ def test_sweeps_without_frequencies_are_no_spectra_but_do_not_crash() -> None:
     spectrum = Spectrum(np.full(len(whole), np.nan), whole)  # the source has no frequency axis
     assert len(spectrum) == 0
     assert np.isnan(ohmic_intercept(spectrum))
+
+
+def test_the_error_of_one_resistance_is_that_of_a_mean() -> None:
+    made = 0.05 * (1 + np.array([0.01, -0.02, 0.005]))
+    found = fit_circuit(
+        Spectrum(HERTZ[:3], made + 0j), arc_count=0, inductive=False, diffusive=False
+    )
+    value, std = found["series_ohm"]
+    weight = value / made
+    left = np.sum((weight - 1) ** 2) / (2 * 3 - 1)
+    assert std == pytest.approx(value * np.sqrt(left / np.sum(weight**2)), rel=1e-6)
+
+
+def test_a_parameter_on_its_bound_has_no_error_bar() -> None:
+    steep = circuit_impedance(
+        np.array([0.02, 0.03, 0.2, 1.15]), HERTZ, arc_count=1, inductive=False, diffusive=False
+    )
+    found = fit_circuit(Spectrum(HERTZ, steep), arc_count=1, inductive=False, diffusive=False)
+    exponent, std = found["arc_1_exponent"]
+    assert exponent == pytest.approx(1.0, abs=1e-5)
+    assert np.isnan(std)
+    assert np.isfinite(found["arc_1_ohm"][1])

@@ -177,3 +177,11 @@ def test_a_real_graphite_cells_main_peaks_stand_where_they_did_when_the_test_was
     )
     found = peaks(slope, least_prominence=0.01)
     assert found.position == pytest.approx([3.439, 3.596, 3.732], abs=0.002)
+
+
+def test_a_peak_between_two_grid_points_is_found_between_them() -> None:
+    grid = np.linspace(3.004, 4.184, 119)  # every 10 mV; 3.5 V and 3.8 V lie between points
+    slope = incremental_capacity(
+        VOLT, CHARGE, grid, direction="charge", smoothing=Smoothing("savgol", 0.05), gap_ah=0.1
+    )
+    assert peaks(slope, least_prominence=1.0).position == pytest.approx(CENTRES, abs=1e-3)

@@ -158,3 +158,15 @@ def test_the_published_entropies_are_logarithms_of_row_counts() -> None:
     ).fetchone()
     assert row is not None
     assert row[0] == pytest.approx(row[1], rel=0.2)
+
+
+def test_a_taper_that_began_below_its_range_is_not_whole() -> None:
+    assert np.isnan(_end(taper_ampere=(3.0, 0.1))["cv_charge_ah"])
+
+
+def test_current_the_other_way_takes_nothing_from_a_window() -> None:
+    turned = AMPERE.copy()
+    turned[300:310] = -50.0  # between 3.85 V and 3.86 V
+    plain = voltage_windows(TIME, VOLT, AMPERE, EDGES, direction="charge", gap_second=10)
+    found = voltage_windows(TIME, VOLT, turned, EDGES, direction="charge", gap_second=10)
+    assert plain.charge_ah[2] - found.charge_ah[2] == pytest.approx(10 * 2.0 * 5 / 3600)

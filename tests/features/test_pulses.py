@@ -80,6 +80,21 @@ def test_a_pulse_counts_only_after_enough_rest_and_once_it_is_over() -> None:
     assert len(find_pulses(cut, delay_second=(1.0,), rest_ampere=0.01, longest_second=30)) == 0
 
 
+def test_a_step_from_the_other_direction_is_neither_pulse_nor_pause() -> None:
+    rest = np.zeros(50)
+    straight = np.r_[rest, np.full(900, 1.0), np.full(50, -2.0), rest, np.full(900, 1.0)]
+    found = find_pulses(_circuit(straight), delay_second=(1.0,), rest_ampere=0.1, longest_second=30)
+    assert len(found) == 0
+    assert (
+        len(
+            find_interruptions(
+                _circuit(straight), rest_ampere=0.1, longest_second=30, fit_second=(1, 5)
+            )
+        )
+        == 0
+    )
+
+
 def test_missing_readings_inside_a_pulse_are_passed_over() -> None:
     series = _train()
     volt = series.voltage_volt.copy()

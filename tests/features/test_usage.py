@@ -125,3 +125,8 @@ def test_rainflow_of_a_real_duty_loses_no_throughput(name: str) -> None:
     # Every rise and fall belongs to one counted cycle, whichever way they were paired.
     assert 2 * (found.span * found.count).sum() == pytest.approx(np.abs(np.diff(soc)).sum())
     assert found.span.max() == pytest.approx(np.ptp(soc))
+
+
+def test_equal_ranges_close_at_once() -> None:
+    _, closed = pour(Rain(), np.array([0.0, 10, 4, 6, 4, 5]))
+    assert list(zip(closed.span, closed.start, closed.stop, strict=True)) == [(2.0, 2, 3)]

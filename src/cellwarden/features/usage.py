@@ -201,7 +201,7 @@ def finish(rain: Rain) -> RainCycles:
     """
     stack = list(zip(rain.open_value, rain.open_reading, strict=True))
     closed: list[tuple[float, float, float, int, int]] = []
-    if rain.last_reading >= 0 and stack and stack[-1][1] != rain.last_reading:
+    if stack:  # it begins with the first reading and never holds the last
         stack.append((rain.last, rain.last_reading))
         _close(stack, closed)
     for first, second in pairwise(stack):
