@@ -37,7 +37,6 @@ _TABLE: Final = (
     Kind("out_of_range", _ALARM, "readings outside what can be true"),
     Kind("overshoot", _ALARM, "curves swing far outside the others, as splines do"),
     Kind("repeated_part", _ALARM, "a part of the record stands in it twice"),
-    Kind("sign_apart", _ALARM, "a later part of the record contradicts the sign of the current"),
     Kind("unit_doubt", _ALARM, "numbers of a size that speaks for another unit"),
     Kind("backward_cycle", _WARNING, "the cycle number falls"),
     Kind("clock_left_out", _WARNING, "dates that read two ways; the clock is left out"),
