@@ -7,7 +7,7 @@ Rules
 - One row before a cycle is kept for the interval that leads into it. Where cycles are found from
   the current, that row would be taken for part of the cycle: the half of that interval that is the
   new current's is then left out.
-- A record without cycles is kept whole.
+- A record without cycles, or with a cycle number that never changes, is kept whole.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,23 +30,26 @@ def steps_of_pieces(pieces: Iterable[Series], limits: Limits | None = None) -> I
     """The steps of a record in pieces: a table for each piece that ends a cycle. [s, V, A, Ah]"""
     kept: Series | None = None
     known: Limits | None = None
-    row = step = lead = 0
+    row = step = lead = cycle = 0
     for piece in pieces:
         whole = piece if kept is None else _appended(kept, piece)
         known = known or settled(whole, limits)
         table = _counted(steps(whole, known), lead)
         begin = _last_cycle(table)
-        if begin == 0:
+        # A tester's number that has not changed yet may still turn out to be one.
+        if begin == 0 or (_is_found(table) and whole.cycle_count is not None):
             kept = whole
             continue
-        yield _moved(table.rows(slice(0, begin)), row, step)
+        ended = _moved(table.rows(slice(0, begin)), row, step, cycle)
+        yield ended
         cut = int(table["start_row_index"][begin])
-        lead = int(all(remark.kind != "cycles_found" for remark in table.remarks))
+        lead = 0 if _is_found(table) else 1
+        cycle += len(np.unique(ended["cycle_count"]))
         step += begin
         row += cut - lead
         kept = _from(whole, cut - lead)
     if kept is not None and known is not None:
-        yield _moved(_counted(steps(kept, known), lead), row, step)
+        yield _moved(_counted(steps(kept, known), lead), row, step, cycle)
 
 
 def joined(tables: Iterable[Table]) -> Table:
@@ -74,12 +77,19 @@ def _last_cycle(table: Table) -> int:
     return int(change[-1]) + 1 if len(change) else 0
 
 
-def _moved(table: Table, row: int, step: int) -> Table:
-    """The table with its rows and steps numbered as in the whole record."""
+def _is_found(table: Table) -> bool:
+    """Whether the cycles are found from the current. [1]"""
+    return any(remark.kind == "cycles_found" for remark in table.remarks)
+
+
+def _moved(table: Table, row: int, step: int, cycle: int) -> Table:
+    """The table with its rows and steps, and cycles that were found, numbered as in the whole."""
     if len(table) == 0:
         return table
     columns = {name: table[name] + row if name in _ROWS else table[name] for name in table}
     columns["step_count"] = np.arange(step + 1, step + 1 + len(table))
+    if _is_found(table) and cycle:
+        columns["cycle_count"] = table["cycle_count"] - table["cycle_count"][0] + cycle + 1
     return replace(table, columns=columns)
 
 
