@@ -41,7 +41,7 @@ _TABLE: Final = (
     Kind("backward_cycle", _WARNING, "the cycle number falls"),
     Kind("clock_left_out", _WARNING, "dates that read two ways; the clock is left out"),
     Kind("clocks_apart", _WARNING, "test time and clock span different times"),
-    Kind("dropout", _WARNING, "readings fall to zero and come back"),
+    Kind("dropout", _WARNING, "readings fall to zero at once"),
     Kind("gap", _WARNING, "a long time without a row"),
     Kind("many_records", _WARNING, "several records joined in one file"),
     Kind("missing", _WARNING, "rows without a reading"),

@@ -124,7 +124,7 @@ class Jumps:
     """Readings that drop to nothing, and single ones far from both neighbours."""
 
     def __init__(self, name: str) -> None:
-        self.needs: tuple[str, ...] = (name,)
+        self.needs: tuple[str, ...] = (name, "test_time_second")
         self._name = name
         self._volts = name.endswith("_volt")
         self._least = _LEAST_DROP_VOLT if self._volts else _LEAST_DROP_CELSIUS
@@ -141,6 +141,9 @@ class Jumps:
         )
         if not leap.size:
             return
+        # Where time runs back another record begins: its first reading owes nothing to the last.
+        time = block.columns["test_time_second"]
+        leap = leap[~(time[leap + 1] < time[leap])]
         old, new = values[leap], values[leap + 1]
         # The first leap of the lead was the last one of the block before.
         fresh = leap + 1 >= block.lead
