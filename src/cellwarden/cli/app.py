@@ -214,6 +214,28 @@ def read(
 
 
 @app.command()
+def plot(
+    picture: Annotated[str, typer.Argument(help="fan, fade, dqdv, nyquist or histogram.")],
+    file: Path,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="FILE.png or FILE.svg. [default: FILE-PICTURE.png here]")
+    ] = None,
+    charge: Annotated[
+        bool, typer.Option("--charge", help="fan, dqdv: charges instead of discharges.")
+    ] = False,
+    cycles: Annotated[str, typer.Option(help="fan, dqdv: these alone, as 1,100,500.")] = "",
+    column: Annotated[str, typer.Option(help="histogram: of which column.")] = "voltage_volt",
+    nominal: Annotated[float | None, typer.Option(help="fade: nominal capacity in Ah.")] = None,
+) -> None:
+    """Draw a battery file: voltage over charge, fade, dQ/dV, impedance, or how often what was."""
+    from cellwarden.cli.plot import Wish, named_cycles, plot_command
+
+    wish = Wish("charge" if charge else "discharge", named_cycles(cycles), column, nominal)
+    typer.echo(f"Drawn in {plot_command(picture, file, out, wish)}")
+
+
+@app.command()
 def cycles(
     file: Path,
     *,
