@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cellwarden.domain import Series
 from cellwarden.errors import DataError, DecodeError, UnitError
-from cellwarden.readers import guess, read
+from cellwarden.readers import arbin_res, guess, read
 from cellwarden.readers.jet import open_jet
 
 DATA = Path(os.environ.get("CELLWARDEN_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -230,3 +230,9 @@ def test_mutated_bytes_give_a_series_or_a_data_error(
         else:
             return
     assert refusal.hint
+
+
+def test_a_clock_beyond_all_numbers_is_infinite_and_raises_no_warning() -> None:
+    told = arbin_res._converted(arbin_res._CLOCK, np.array([1e308, 40_000.0]))
+    assert np.isinf(told[0])
+    assert np.isfinite(told[1])

@@ -89,7 +89,8 @@ def draft(path: Path, mapping: ColumnMapping, name: str | None, limit: int) -> D
 def _converted(label: str, values: _Column) -> _Column:
     if label == _CLOCK:
         # Serial days; their float64 holds the clock to a few microseconds.
-        return np.round((values - _EPOCH_DAYS) * _DAY_SECOND, 3)
+        with np.errstate(over="ignore"):  # a damaged clock is infinite, which is remarked on
+            return np.round((values - _EPOCH_DAYS) * _DAY_SECOND, 3)
     return values
 
 
