@@ -105,7 +105,7 @@ def measure(path: str, runs: int) -> dict[str, Any]:
 
 
 def _apart(path: Path, number: int, what: str = "measure") -> dict[str, Any]:
-    """`measure`, or `measure_pieces`, in a process of its own."""
+    """`measure` or another, in a process of its own."""
     line = [sys.executable, __file__, what, str(path), str(number)]
     printed = subprocess.run(line, check=True, capture_output=True, text=True).stdout
     told: dict[str, Any] = json.loads(printed.splitlines()[-1])
@@ -265,6 +265,38 @@ def measure_pieces(path: str, row_count: int) -> dict[str, Any]:
     }
 
 
+def measure_scan(path: str, row_count: int) -> dict[str, Any]:
+    """From a file of any length to its tables, in bounded memory."""
+    from cellwarden.features import cycles_of, joined, steps_of_pieces
+    from cellwarden.readers import scan
+
+    next(iter(scan(path)))  # the kernel compiles once per installation
+    before = cpu_second()
+    cycles = cycles_of(joined(steps_of_pieces(scan(path))))
+    if len(cycles) != row_count // 1000:
+        raise ValueError(f"{len(cycles)} cycles in {row_count} rows")
+    return {
+        "cpu_s": cpu_second() - before,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "cycle_count": len(cycles),
+    }
+
+
+def scans(row_counts: tuple[int, ...]) -> list[dict[str, Any]]:
+    """CPU seconds and memory from a longer and longer file to its tables, a process each."""
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "arbin.csv"
+        for count in row_counts:
+            load("arbin_csv").write_arbin_csv(path, cycles=count // 1000)
+            told = _apart(path, count, "scan")
+            for name, unit in (("cpu_s", "s"), ("rss_mb", "MB")):
+                figure = _figure(f"readers.growth.scan_{count}.{name}", told[name], unit)
+                data = f"generated Arbin text, {count:,} rows, seed 7"
+                figures.append({**figure, "data": data, "file_mb": path.stat().st_size // 10**6})
+    return figures
+
+
 def _repeated(series: Any, row_count: int) -> Iterator[Any]:
     """A record again and again, its clock and its cycle numbers going on."""
     last = float(series.test_time_second[-1])
@@ -301,12 +333,12 @@ def growth(row_counts: tuple[int, ...]) -> list[dict[str, Any]]:
 def main() -> None:
     """One measurement, for the process that asked for it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["measure", "pieces"])
+    parser.add_argument("what", choices=["measure", "pieces", "scan"])
     parser.add_argument("path")
     parser.add_argument("number", type=int, help="runs, or rows")
     asked = parser.parse_args()
-    chosen = measure if asked.what == "measure" else measure_pieces
-    print(json.dumps(chosen(asked.path, asked.number)))
+    chosen = {"measure": measure, "pieces": measure_pieces, "scan": measure_scan}
+    print(json.dumps(chosen[asked.what](asked.path, asked.number)))
 
 
 if __name__ == "__main__":
