@@ -15,6 +15,7 @@ from jaxtyping import Float64
 from cellwarden.errors import UsageError
 from cellwarden.health.gaussian import GaussianProcess, fit_gaussian_process
 from cellwarden.health.learner import Algorithm, Fitted, Setting, Told
+from cellwarden.health.survival import fit_censored_line
 from cellwarden.health.task import Sample
 
 __all__ = ["ALGORITHMS", "named"]
@@ -93,6 +94,14 @@ def _ridge(sample: Sample, setting: Setting, _: int) -> Fitted:
     normal += setting.get("penalty", 0.0) * np.eye(len(centre))
     slope = np.linalg.lstsq(normal, away.T @ (weight * (sample.target - mean)), rcond=None)[0]
     return _Line(slope, mean - float(centre @ slope))
+
+
+def _survival(sample: Sample, setting: Setting, _: int) -> Fitted:
+    censored = sample.censored
+    if censored is None:
+        censored = np.zeros(len(sample.target), dtype=bool)
+    line = fit_censored_line(sample.features, sample.target, censored, setting["penalty"])
+    return _Line(line.weights, line.intercept)
 
 
 def _process(sample: Sample, setting: Setting, _: int) -> Fitted:
@@ -254,6 +263,13 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
         "few cells, features that add up",
         _ridge,
         tuple({"penalty": a, "emphasis": p} for a in (1.0, 10.0) for p in (0.0, 1.0)),
+    ),
+    Algorithm(
+        "censored line",
+        "lives of which some are known only to exceed what was seen",
+        _survival,
+        _each("penalty", 0.3, 1.0, 3.0, 10.0),
+        takes_censored=True,
     ),
     Algorithm(
         "elastic net",

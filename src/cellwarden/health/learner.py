@@ -10,7 +10,7 @@ Rules
 
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -55,7 +55,7 @@ class Fitted(Protocol):
 class Algorithm:
     """Something that learns; `columns` are all that it looks at, or empty, `needs` a module.
 
-    A `baseline` is there to be beaten.
+    A `baseline` is there to be beaten. One that `takes_censored` knows what a least value is.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Algorithm:
     columns: tuple[str, ...] = ()
     needs: str = ""
     baseline: bool = False
+    takes_censored: bool = False
 
     def missing(self, columns: tuple[str, ...]) -> str:
         """Why it cannot be run with these columns on this machine; empty where it can."""
@@ -124,6 +125,8 @@ def fit_prepared(
     """
     taken = sample.places(columns)
     sample = sample.only(columns)
+    if sample.censored is not None and not algorithm.takes_censored:
+        sample = replace(sample.rows(~sample.censored), censored=None)
     known = np.where(np.isfinite(sample.features), sample.features, np.nan)
     empty = ~np.isfinite(known).any(axis=0)
     known = np.where(empty, 0.0, known)  # a column without a number says nothing
@@ -134,13 +137,7 @@ def fit_prepared(
     spread = filled.std(axis=0)
     flat = spread <= 1e-12 * np.maximum(np.abs(fill), 1e-300)
     centre, spread = filled.mean(axis=0), np.where(flat, 1.0, spread)
-    inputs = Sample(
-        sample.columns,
-        (filled - centre) / spread,
-        sample.target,
-        sample.cell,
-        sample.logarithmic,
-    )
+    inputs = replace(sample, features=(filled - centre) / spread)
     span = TARGET_MARGIN * float(np.ptp(sample.target))
     return Prepared(
         taken=taken,

@@ -3,15 +3,17 @@
 Rules
 - A cell is in training or in test of a fold, never in both; a task that says otherwise is refused.
 - What learns gets a `Sample` of training rows; of test rows it gets the features alone.
+- A cell that had not failed when it was last seen is censored: its target is a least value. Only an
+  algorithm that knows what that means gets its rows; the others learn without them.
 - A task whose errors multiply (a life, in cycles) is learnt as a decimal logarithm.
 - `choices` are sets of columns that tuning may take; every algorithm has the same ones.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from cellwarden.errors import DataError, UsageError
 
@@ -20,22 +22,26 @@ __all__ = ["Fold", "Sample", "Task", "grouped_folds", "leave_one_out"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows to learn from; `target` is on the scale that is learnt. [1]"""
+    """Rows to learn from; `target` is on the scale that is learnt. [1]
+
+    Of a row that is `censored` the target is a least value; None: no row is.
+    """
 
     columns: tuple[str, ...]
     features: Float64[np.ndarray, "row column"]
     target: Float64[np.ndarray, " row"]
     cell: Int64[np.ndarray, " row"]
     logarithmic: bool = False
+    censored: Bool[np.ndarray, " row"] | None = None
 
     def rows(self, chosen: np.ndarray) -> "Sample":
         """Some of the rows, by number or by mask."""
-        return Sample(
-            self.columns,
-            self.features[chosen],
-            self.target[chosen],
-            self.cell[chosen],
-            self.logarithmic,
+        return replace(
+            self,
+            features=self.features[chosen],
+            target=self.target[chosen],
+            cell=self.cell[chosen],
+            censored=None if self.censored is None else self.censored[chosen],
         )
 
     def places(self, names: tuple[str, ...]) -> Int64[np.ndarray, " column"]:
@@ -57,9 +63,7 @@ class Sample:
         Raises:
             UsageError: there is no such column.
         """
-        return Sample(
-            names, self.features[:, self.places(names)], self.target, self.cell, self.logarithmic
-        )
+        return replace(self, columns=names, features=self.features[:, self.places(names)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,9 @@ class Task:
     """What is predicted from what, and how it is to be scored.
 
     `target` is in `unit`; `cell` numbers `cells`. `carried` holds ready predictions that need no
-    learning, such as the last value measured, to be scored beside. At most `fit_row_count` rows of
-    a fold are learnt from, evenly over each cell, so that every algorithm has the same ones.
+    learning, such as the last value measured, to be scored beside. Rows of cells that had not
+    failed are `censored` and never tested. At most `fit_row_count` rows of a fold are learnt from,
+    evenly over each cell, so that every algorithm has the same ones.
     """
 
     name: str
@@ -94,6 +99,7 @@ class Task:
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     carried: Mapping[str, Float64[np.ndarray, " row"]] = field(default_factory=dict)
     fit_row_count: int = 600
+    censored: Bool[np.ndarray, " row"] | None = None
 
     def __post_init__(self) -> None:
         if self.features.shape != (len(self.target), len(self.columns)):
@@ -106,6 +112,13 @@ class Task:
             raise DataError(
                 f"{self.name}: a target that is no number", hint="Leave rows without one out."
             )
+        if self.censored is not None:
+            tested = {one for fold in self.folds for one in fold.test}
+            if np.isin(self.cell[self.censored], list(tested)).any():
+                raise UsageError(
+                    f"{self.name}: a censored cell is tested",
+                    hint="Its end is not known: train on it.",
+                )
         for fold in self.folds:
             if shared := set(fold.train) & set(fold.test):
                 raise UsageError(
@@ -117,7 +130,9 @@ class Task:
         """Rows of the cells that may be learnt from."""
         rows = np.flatnonzero(np.isin(self.cell, fold.train))
         target = np.log10(self.target) if self.logarithmic else self.target
-        whole = Sample(self.columns, self.features, target, self.cell, self.logarithmic)
+        whole = Sample(
+            self.columns, self.features, target, self.cell, self.logarithmic, self.censored
+        )
         return whole.rows(_thin(rows, self.cell[rows], self.fit_row_count))
 
     def test_rows(self, fold: Fold) -> Int64[np.ndarray, " item"]:

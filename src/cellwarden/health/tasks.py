@@ -17,7 +17,15 @@ from cellwarden.errors import DataError, UsageError
 from cellwarden.health.early_life import CHOICES, COLUMNS, life_features
 from cellwarden.health.task import Fold, Task, grouped_folds, leave_one_out
 
-__all__ = ["PULSE_GROUPS", "SOH_BATCHES", "pulses", "severson", "severson_shift", "soh"]
+__all__ = [
+    "PULSE_GROUPS",
+    "SOH_BATCHES",
+    "pulses",
+    "severson",
+    "severson_censored",
+    "severson_shift",
+    "soh",
+]
 
 _AH_PER_MICRO: Final = 1e-6
 # Protocol of `soh_features` and nominal capacity in Ah, as the sources state it.
@@ -31,6 +39,7 @@ PULSE_GROUPS: Final = ("LMO_10Ah", "LFP_35Ah", "NMC_2.1Ah")
 _NOT_FEATURES: Final = frozenset({"batch", "cell", "row", "capacity", "published_split"})
 _PULSE_COLUMNS: Final = ("soc_pct", *(f"U{k}" for k in range(1, 22)))
 _FOLDS: Final = 5
+_WATCHED_CYCLES: Final = 800
 
 
 def severson(data: Path | None = None) -> Task:
@@ -91,6 +100,23 @@ def severson_shift(data: Path | None = None) -> Task:
         name="severson.shift",
         protocol="training cells: long-lived from short-lived and the reverse",
         folds=(Fold("long from short", short, long), Fold("short from long", long, short)),
+    )
+
+
+def severson_censored(data: Path | None = None, *, as_failed: bool = False) -> Task:
+    """The published split as if the training cells had been watched for 800 cycles alone.
+
+    Those that lived longer are censored there or, as some toolkits have it, taken as failed.
+    """
+    whole = severson(data)
+    train = np.isin(whole.cell, whole.folds[0].train)
+    over = train & (whole.target > _WATCHED_CYCLES)
+    return replace(
+        whole,
+        name=f"severson.{'as_failed' if as_failed else 'censored'}",
+        protocol=f"published split, training cells watched for {_WATCHED_CYCLES} cycles",
+        target=np.where(over, float(_WATCHED_CYCLES), whole.target),
+        censored=None if as_failed else over,
     )
 
 

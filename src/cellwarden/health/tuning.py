@@ -7,6 +7,8 @@ Rules
   smallest is taken, the root mean squared error on the scale that is learnt, where every cell
   counts alike, and the one in the task's unit, where the large ones do. Of a target that is no
   logarithm the two are one.
+- A censored row counts as an error where it is told to end before it was last seen. It has no part
+  in the interval, which therefore is for cells like those whose end was seen.
 - The interval is that of cross-validation+: each training row gives, around the prediction of the
   fold that left its cell out, its own error there. Errors are measured in the standard deviation
   that the algorithm states, where it states one. Cells weigh alike; one share belongs to the new
@@ -161,8 +163,11 @@ def tune(
     best = min(crossed, key=lambda one: one.candidate.error * one.candidate.natural_error)
     chosen = best.candidate
     whole = fit_prepared(chosen.algorithm, sample, chosen.columns, chosen.setting, seed)
-    count = np.bincount(np.searchsorted(cells, sample.cell))
-    away = whole.predict(sample.features).mean - sample.target
+    seen = np.ones(len(sample.cell), dtype=bool) if sample.censored is None else ~sample.censored
+    named, place = np.unique(sample.cell[seen], return_inverse=True)
+    weight = np.zeros(len(sample.cell))
+    weight[seen] = 1 / (len(named) + 1) / np.bincount(place)[place]
+    away = (whole.predict(sample.features).mean - sample.target)[seen]
     return Tuned(
         chosen=chosen,
         tried=tuple(one.candidate for one in crossed),
@@ -170,7 +175,7 @@ def tune(
         parts=best.parts,
         part=best.part,
         size=best.size,
-        weight=1 / (len(cells) + 1) / count[np.searchsorted(cells, sample.cell)],
+        weight=weight,
         training_error=float(np.sqrt(np.mean(away**2))),
     )
 
@@ -209,9 +214,14 @@ def _cross(
                 candidate.algorithm, sample.rows(~out), candidate.columns, candidate.setting, seed
             )
             told = fitted.predict(sample.features[out])
-            away = told.mean - sample.target[out]
+            # A cell that outlived its record is told wrong only where it is told to end within it.
+            mean = told.mean
+            if sample.censored is not None:
+                least = sample.target[out]
+                mean = np.where(sample.censored[out] & (mean > least), least, mean)
+            away = mean - sample.target[out]
             squares[out] += away**2
-            both = (told.mean, sample.target[out])
+            both = (mean, sample.target[out])
             if sample.logarithmic:
                 both = (10.0 ** both[0], 10.0 ** both[1])
             natural[out] += (both[0] - both[1]) ** 2
