@@ -73,7 +73,7 @@ class Algorithm:
         if absent:
             return f"needs {', '.join(absent)}"
         if self.needs and importlib.util.find_spec(self.needs) is None:
-            return f"needs {self.needs}: install cellwarden[boosters]"
+            return f"needs {self.needs}: install the extra boosters"
         return ""
 
 
