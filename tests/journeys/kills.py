@@ -10,6 +10,8 @@ from journeys.system import Edge, System, twin, wait_for
 
 VICTIMS = ("hub", "edge", "both")
 PERIOD_SECOND = 0.05
+_PAUSE_SECOND = (0.2, 3.0)
+_MEAN_PAUSE_SECOND = sum(_PAUSE_SECOND) / 2
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,20 @@ class Outcome:
 class Blows:
     """A hub, a device that loses power with it, and one that only ever loses its hub."""
 
-    def __init__(self, system: System, *, flow_second: float, seed: int) -> None:
+    def __init__(self, system: System, *, count: int, seed: int) -> None:
+        """Devices measure for about as long as so many blows take on this machine."""
         self._system = system
+        self._count = count
         self._rng = np.random.default_rng(seed)
+        began = time.monotonic()
+        system.start_hub()
+        flow_second = count * (_MEAN_PAUSE_SECOND + time.monotonic() - began)
         start = float(np.floor(time.time()))
+        frame_count = int(flow_second / PERIOD_SECOND)
+        self.measured_count = 2 * frame_count
         for number, name in enumerate(("struck", "steady")):
-            count = int(flow_second / PERIOD_SECOND)
             source = twin(
-                name, count, batch_frames=5, live=True, period_second=PERIOD_SECOND,
+                name, frame_count, batch_frames=5, live=True, period_second=PERIOD_SECOND,
                 start_unix_time_second=start, seed=number,
             )  # fmt: skip
             system.enrol(name, source)
@@ -42,15 +50,14 @@ class Blows:
         self._killed: Counter[str] = Counter()
         self._while_sending = 0
 
-    def run(self, count: int) -> Outcome:
-        """Strike so often, for as long as there is something to send, and let it all come in."""
+    def run(self) -> Outcome:
+        """Strike so often, and let everything come in."""
         began = time.monotonic()
         system = self._system
-        system.start_hub()
         steady, struck = system.edge("steady"), system.edge("struck")
-        while self._killed.total() < count:
+        while self._killed.total() < self._count:
             # From the middle of a start to well into the work.
-            time.sleep(float(self._rng.uniform(0.2, 3.0)))
+            time.sleep(float(self._rng.uniform(*_PAUSE_SECOND)))
             victim = VICTIMS[int(self._rng.integers(3))]
             struck = self._strike(victim, struck)
         for edge in (steady, struck):

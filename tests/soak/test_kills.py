@@ -15,14 +15,13 @@ from journeys.system import System
 ROOT = Path(__file__).parents[2]
 KILL_COUNT = 1_000
 SEED = 1_000
-FLOW_SECOND = 2_000.0
 
 
 @pytest.mark.soak
 def test_nothing_is_lost_and_nothing_stands_twice_after_a_thousand_kills(tmp_path: Path) -> None:
     system = System(tmp_path)
     try:
-        outcome = Blows(system, flow_second=FLOW_SECOND, seed=SEED).run(KILL_COUNT)
+        outcome = Blows(system, count=KILL_COUNT, seed=SEED).run()
     finally:
         system.close()
     assert sum(outcome.kill_count.values()) == KILL_COUNT
