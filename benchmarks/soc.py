@@ -26,14 +26,17 @@ import numpy as np
 
 from cellwarden.domain import CHEMISTRIES, Cell, Frames, Pack, tiers
 from cellwarden.health import charge, soc_filter
-from cellwarden.health.soc_identify import identify
+from cellwarden.health.soc_correction import Correction, correct, learn
+from cellwarden.health.soc_identify import cross_identify, identify
 from cellwarden.health.soc_model import CellModel, Record
+from cellwarden.health.soc_power import forecast_volt
 
 _DATA = Path(os.environ.get("CELLWARDEN_DATA", Path(__file__).parents[1] / "../shared/data"))
 SEED = 20
 CAPACITY_AH = 2.78
 FOLD_COUNT = 4
 SCORED_FROM_SECOND = 600
+HORIZONS_SECOND = (2, 10, 30, 60)
 WARM_CELSIUS = 25  # where the tighter goal stands
 _Z90 = 1.6449
 
@@ -216,31 +219,69 @@ def bootstrap(score: Score) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def lg_hg2(draws: Sequence[int]) -> tuple[dict[str, Score], dict[str, float]]:
-    """Scores of each method on the runs left out, and what identifying took. [CPU s]"""
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The circuit's voltage some seconds ahead, under the current that came, against what came."""
+
+    celsius: int
+    horizon_second: int
+    error_volt: float
+    load_ampere: float
+
+
+def look_ahead(model: CellModel, batch: Batch) -> list[Ahead]:
+    """Every five minutes from minute 10 on, 60 s ahead, no reading coming in meanwhile."""
+    state, found = soc_filter.init(model, batch.soc.shape[1]), []
+    columns = (batch.seconds, batch.current, batch.voltage, batch.celsius)
+    last = 0
+    for now in range(SCORED_FROM_SECOND, len(batch.soc) - max(HORIZONS_SECOND), 300):
+        state, _ = soc_filter.run(model, state, *(column[last:now] for column in columns))
+        volts = forecast_volt(model, state, batch.current[now : now + max(HORIZONS_SECOND)])
+        last = now
+        for horizon in HORIZONS_SECOND:
+            error = volts[horizon - 1] - batch.voltage[now + horizon - 1]
+            load = batch.current[now : now + horizon].mean(axis=0)
+            found += [
+                Ahead(
+                    int(batch.celsius_group[cell]), horizon, float(error[cell]), float(load[cell])
+                )
+                for cell in np.flatnonzero(np.isfinite(error))
+            ]
+    return found
+
+
+def lg_hg2(draws: Sequence[int]) -> tuple[dict[str, Score], dict[str, float], list[Ahead]]:
+    """Scores of each method on runs left out, what learning took [CPU s], voltages ahead."""
     runs, slow = lg_runs(), slow_curves()
     found: dict[str, list[Score]] = {}
-    spent = 0.0
+    spent, ahead = {"identify": 0.0, "correction": 0.0}, []
     for fold in range(FOLD_COUNT):
         start = time.process_time()
-        model = identify([r.record for r in runs if r.fold not in {fold, -1}] + slow, CAPACITY_AH)
-        spent += time.process_time() - start
+        training = [r.record for r in runs if r.fold not in {fold, -1}] + slow
+        model, parts = cross_identify(training, CAPACITY_AH)
+        spent["identify"] += (time.process_time() - start) / FOLD_COUNT
+        start = time.process_time()
+        correction = learn(model, parts)
+        spent["correction"] += (time.process_time() - start) / FOLD_COUNT
         kinds = {"": [r for r in runs if r.fold == fold]}
         if fold == 0:  # one circuit is enough for tests that no fold has
             kinds["1C "] = [r for r in runs if r.fold == -1]
         for kind, chosen in kinds.items():
             batch = enter(chosen, draws)
-            for name, score in _methods(model, batch):
+            for name, score in _methods(model, correction, batch):
                 found.setdefault(kind + name, []).append(score)
-    return {name: joined(scores) for name, scores in found.items()}, {"identify": spent / 4}
+        ahead += look_ahead(model, enter(kinds[""], draws[:1]))
+    return {name: joined(scores) for name, scores in found.items()}, spent, ahead
 
 
-def _methods(model: CellModel, batch: Batch) -> Iterable[tuple[str, Score]]:
+def _methods(model: CellModel, correction: Correction, batch: Batch) -> Iterable[tuple[str, Score]]:
     for method in ("extended", "unscented"):
         told = filtered(model, batch, method)
         yield method, judge(batch, told.soc_fraction, told.soc_std_fraction)
         if method == "unscented":
             yield "coulomb", judge(batch, counted(batch, told.soc_fraction[0]))
+            columns = (batch.seconds, batch.current, batch.voltage, batch.celsius)
+            yield "learned", judge(batch, *correct(correction, model, told, *columns)[:2])
     yield "generic", judge(batch, *generic(batch))
 
 
@@ -308,13 +349,13 @@ def figure(name: str, value: float, unit: str, data: str, goal: str = "", **more
 def run(*, quick: bool = False) -> dict[str, Any]:
     """The figures."""
     draws = (1,) if quick else (1, 2, 3)
-    scores, spent = lg_hg2(draws)
+    scores, spent, ahead = lg_hg2(draws)
     best = scores["unscented"]
     warm = best.celsius_group == WARM_CELSIUS
     data = f"lg_hg2, {len(best.error)} entries of {len(np.unique(best.names))} drives, seed {SEED}"
     peers = {
         name: round(float(scores[name].error.mean()), 5)
-        for name in ("extended", "coulomb", "generic")
+        for name in ("extended", "learned", "coulomb", "generic")
     }
     low, high = bootstrap(best)
     coverage = {"interval95": [round(low, 3), round(high, 3)]}
@@ -331,9 +372,46 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         figure("soc.filter.us_per_cell_step", speed["unscented"], "us", "10,000 cells", "<=1"),
         figure("soc.filter.extended.us_per_cell_step", speed["extended"], "us", "10,000 cells"),
         figure("soc.identify.cpu_s", spent["identify"], "s", "30 drives, six curves"),
+        figure("soc.correction.cpu_s", spent["correction"], "s", "30 drives"),
+        *(_forecast_figure(ahead, horizon) for horizon in HORIZONS_SECOND),
     ]
     rows = [row for name, score in scores.items() for row in table(name, score)]
-    return {"figures": figures, "rows": rows, "notes": [line(row) for row in rows]}
+    power = forecast_rows(ahead)
+    notes = [*map(line, rows), *map(forecast_line, power)]
+    return {"figures": figures, "rows": rows + power, "notes": notes}
+
+
+def _forecast_figure(ahead: Sequence[Ahead], horizon: int) -> dict[str, Any]:
+    error = np.array([a.error_volt for a in ahead if a.horizon_second == horizon])
+    value = float(np.sqrt(np.mean(error**2)))
+    return figure(f"soc.power.{horizon}s.rmse_volt", value, "V", f"lg_hg2, {len(error)} moments")
+
+
+def forecast_rows(ahead: Sequence[Ahead]) -> list[dict[str, Any]]:
+    """Forecast error at each temperature and horizon."""
+    rows = []
+    for celsius in sorted({a.celsius for a in ahead}):
+        for horizon in HORIZONS_SECOND:
+            here = [a for a in ahead if (a.celsius, a.horizon_second) == (celsius, horizon)]
+            error = np.array([a.error_volt for a in here])
+            rows.append(
+                {
+                    "method": "forecast",
+                    "group": f"{celsius} °C",
+                    "horizon_second": horizon,
+                    "moment_count": len(here),
+                    "rmse_volt": round(float(np.sqrt(np.mean(error**2))), 4),
+                    "bias_volt": round(float(error.mean()), 4),
+                }
+            )
+    return rows
+
+
+def forecast_line(row: dict[str, Any]) -> str:
+    """A row as text."""
+    rmse, bias = row["rmse_volt"] * 1e3, row["bias_volt"] * 1e3
+    head = f"voltage {row['horizon_second']:2} s ahead, {row['group']:6}"
+    return f"{head}: RMSE {rmse:.0f} mV, bias {bias:+.0f} mV, {row['moment_count']} moments"
 
 
 def table(name: str, score: Score) -> list[dict[str, Any]]:

@@ -19,7 +19,10 @@ import numpy as np
 from cellwarden.health import soc_filter
 from cellwarden.health.soc_model import CellModel, Record
 
-__all__ = ["Sensors", "calibrate", "spoil"]
+__all__ = ["SENSORS", "Blind", "Sensors", "calibrate", "spoil", "widening_at_knots"]
+
+# A circuit and records that it was not made from.
+Blind = tuple[CellModel, Sequence[Record]]
 
 _SETTLED_SECOND: Final = 600.0
 _Z90: Final = 1.6449
@@ -60,7 +63,7 @@ def spoil(record: Record, rng: np.random.Generator, sensors: Sensors = SENSORS) 
 
 def calibrate(
     model: CellModel,
-    unseen: Sequence[tuple[CellModel, Sequence[Record]]],
+    unseen: Sequence[Blind],
     sensors: Sensors = SENSORS,
 ) -> CellModel:
     """The model with constants and widening for its filters.
@@ -82,7 +85,9 @@ def calibrate(
     lasting = best.drift_second, best.correlation_second
     pairs = [(_lasting(m, *lasting), r) for m, r in spoiled]
     methods: tuple[soc_filter.Method, ...] = ("extended", "unscented")
-    widening = np.stack([_widening(best, list(_errors(pairs, method))) for method in methods])
+    widening = np.stack(
+        [widening_at_knots(best, list(_errors(pairs, method))) for method in methods]
+    )
     return replace(best, widening=widening)
 
 
@@ -114,7 +119,7 @@ def _errors(
                 yield error, deviation, float(record.temperature_celsius.mean())
 
 
-def _widening(
+def widening_at_knots(
     model: CellModel, found: Sequence[tuple[np.ndarray, np.ndarray, float]]
 ) -> np.ndarray:
     """What the deviation must be multiplied by at each knot. [1]"""

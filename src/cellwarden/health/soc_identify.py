@@ -23,7 +23,7 @@ from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
 from cellwarden.errors import DataError, UsageError
-from cellwarden.health.soc_calibrate import calibrate
+from cellwarden.health.soc_calibrate import Blind, calibrate
 from cellwarden.health.soc_model import (
     HYSTERESIS,
     POINT_COUNT,
@@ -33,7 +33,7 @@ from cellwarden.health.soc_model import (
     look_up,
 )
 
-__all__ = ["Shape", "bounded", "identify", "predict_volt"]
+__all__ = ["Shape", "bounded", "cross_identify", "identify", "predict_volt"]
 
 _RESISTANCE_POINT_COUNT: Final = 21
 _PART_COUNT: Final = 4
@@ -69,6 +69,17 @@ def identify(records: Sequence[Record], capacity_ah: float, shape: Shape = SHAPE
     Raises:
         UsageError: fewer than two drives, or a capacity not above 0.
     """
+    return cross_identify(records, capacity_ah, shape)[0]
+
+
+def cross_identify(
+    records: Sequence[Record], capacity_ah: float, shape: Shape = SHAPE
+) -> tuple[CellModel, list[Blind]]:
+    """What `identify` gives, and the circuits of its four parts, each with records it has not seen.
+
+    Raises:
+        UsageError: fewer than two drives, or a capacity not above 0.
+    """
     slow = [r for r in records if r.weight > 1.0]
     drives = [r for r in records if r.weight <= 1.0]
     if len(drives) < 2 or not capacity_ah > 0.0:  # noqa: PLR2004  one to judge
@@ -87,7 +98,8 @@ def identify(records: Sequence[Record], capacity_ah: float, shape: Shape = SHAPE
     ]
     whole = _with_errors(_solve(empty, sums, shape), left, shape)
     blind = [replace(whole, table=m.table) for m in seen]
-    return calibrate(whole, list(zip(blind, unseen, strict=True)))
+    whole = calibrate(whole, list(zip(blind, unseen, strict=True)))
+    return whole, [(replace(whole, table=m.table), rs) for m, rs in zip(seen, unseen, strict=True)]
 
 
 def predict_volt(model: CellModel, record: Record) -> np.ndarray:
