@@ -23,10 +23,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from cellwarden import datasets
 from cellwarden.errors import UsageError
 from cellwarden.health import tasks
 from cellwarden.health.algorithms import ALGORITHMS, named
 from cellwarden.health.early_life import CANDIDATES, REPEATS
+from cellwarden.health.knee import Knee, find_knee
 from cellwarden.health.learner import Algorithm
 from cellwarden.health.scoring import Answer, carried, evaluate, score
 from cellwarden.health.task import Task
@@ -140,6 +142,40 @@ def fit_seconds() -> float:
     return time.process_time() - start
 
 
+def knees(count: int) -> list[dict[str, Any]]:
+    """How often the interval of a knee holds it, on made curves, and the knees of real cells."""
+    cycle = np.arange(1.0, 601.0)
+    clean = 1.1 - 1e-4 * cycle - 6e-4 * np.maximum(cycle - 400, 0)
+    draw = np.random.default_rng(7)
+    held = []
+    for _ in range(count):
+        error = np.zeros(len(cycle))
+        for at, white in enumerate(0.002 * draw.normal(size=len(cycle))):
+            error[at] = 0.6 * error[at - 1] + white
+        found = find_knee(cycle, clean + error)
+        if isinstance(found, Knee):
+            held.append(found.interval.low <= 400 <= found.interval.high)  # noqa: PLR2004  its knee
+    table = datasets.load("tbsi_nmc")
+    real, widths = 0, []
+    for cell in set(table["cell"].tolist()):
+        own = table["cell"] == cell
+        seen, capacity = table["cycle"][own], table["capacity_Ah"][own]
+        found = find_knee(seen.astype(np.float64), capacity.astype(np.float64))
+        if isinstance(found, Knee):
+            real += 1
+            widths.append(found.interval.high - found.interval.low)
+    made = f"{count} made curves, neighbouring errors correlated by 0.6, seed 7"
+    return [
+        {"name": "health.knee.coverage90", "value": round(float(np.mean(held)), 3),
+         "unit": "fraction", "data": made},
+        {"name": "health.knee.tbsi_nmc.cells", "value": real, "unit": "of 24 cells",
+         "data": "capacity a cycle"},
+        {"name": "health.knee.tbsi_nmc.width_cycles",
+         "value": round(float(np.median(widths)), 1) if widths else 0.0, "unit": "cycles",
+         "data": "median width of the 90 % interval"},
+    ]  # fmt: skip
+
+
 def _apart(name: str, *, quick: bool) -> list[dict[str, Any]]:
     """A task in a process of its own."""
     command = [sys.executable, __file__, "--task", name, *(["--quick"] if quick else [])]
@@ -164,6 +200,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     seconds = round(fit_seconds(), 2)
     figures = [
         *_figures(rows),
+        *knees(20 if quick else 200),
         {
             "name": "health.severson.fit_cpu_s", "value": seconds, "unit": "s", "goal": "<=5",
             "data": "41 training cells, ridge and process, four choices, four settings, five folds",
@@ -264,7 +301,13 @@ def page(told: dict[str, Any]) -> str:
         "*Published figures* are in italics, under the rows that were run here.",
     ]
     fit = next(one for one in told["figures"] if one["name"] == "health.severson.fit_cpu_s")
-    foot = ["", f"Tuning and fitting once on 41 cells: {fit['value']} CPU s.", ""]
+    foot = ["", f"Tuning and fitting once on 41 cells: {fit['value']} CPU s.", "", "## Knees", ""]
+    foot += [
+        f"- `{one['name']}`: {one['value']} {one['unit']} ({one['data']})"
+        for one in told["figures"]
+        if one["name"].startswith("health.knee.")
+    ]
+    foot.append("")
     return "\n".join([*head, *told["notes"], *foot])
 
 
