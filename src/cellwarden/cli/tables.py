@@ -149,7 +149,8 @@ def _value(value: object) -> object:
 
 def _print(table: Table) -> None:
     console = Console()
-    console.print(f"[bold]{escape(table.name)}[/bold]  {len(table):,} {table.kind}")
+    kind = table.kind.removesuffix("s") if len(table) == 1 else table.kind
+    console.print(f"[bold]{escape(table.name)}[/bold]  {len(table):,} {kind}")
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown = {name: title for name, title in _SHOWN[table.kind].items() if name in table}
     for name, title in shown.items():
