@@ -236,7 +236,9 @@ def look_ahead(model: CellModel, batch: Batch) -> list[Ahead]:
     last = 0
     for now in range(SCORED_FROM_SECOND, len(batch.soc) - max(HORIZONS_SECOND), 300):
         state, _ = soc_filter.run(model, state, *(column[last:now] for column in columns))
-        volts = forecast_volt(model, state, batch.current[now : now + max(HORIZONS_SECOND)])
+        # A run that has ended goes on without current; its voltage is missing and not judged.
+        coming = np.nan_to_num(batch.current[now : now + max(HORIZONS_SECOND)])
+        volts = forecast_volt(model, state, coming)
         last = now
         for horizon in HORIZONS_SECOND:
             error = volts[horizon - 1] - batch.voltage[now + horizon - 1]
