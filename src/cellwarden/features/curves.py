@@ -33,6 +33,7 @@ __all__ = [
     "branches",
     "charge_curve",
     "charge_matrix",
+    "chosen_curves",
     "delta_statistics",
     "refuse_artefacts",
     "voltage_curve",
@@ -45,6 +46,7 @@ REST_FRACTION: Final = 0.005
 _FLAT: Final = 1e-12  # of its size, a spread is rounding
 _SECOND_PER_HOUR: Final = 3600.0
 TURN_FRACTION: Final = 0.02  # of the cycle's charge; under it, it is a pulse or regeneration
+_WHOLE_FRACTION: Final = 0.3  # of the median curve; less is an aborted cycle
 _SIGN: Final = {"charge": 1.0, "discharge": -1.0}
 
 
@@ -157,6 +159,22 @@ def branches(
     ended[-1] = False
     place = kept if isinstance(row, slice) else row[kept]
     return Branches(direction, cycle[first], edge, rest, ended, place, voltage[kept], charge)
+
+
+def chosen_curves(
+    taken: Branches, cycles: tuple[int, ...] = (), *, most: int
+) -> Int64[np.ndarray, " chosen"]:
+    """Places of the curves of named cycles, or of whole ones evenly over life. [1]"""
+    capacity = taken.capacity_ah()
+    known = np.isfinite(capacity)
+    if cycles:
+        return np.flatnonzero(np.isin(taken.cycle_count, cycles) & known)
+    if not known.any():
+        return np.empty(0, dtype=np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = np.flatnonzero(capacity >= _WHOLE_FRACTION * np.nanmedian(capacity))
+    evenly = np.linspace(0, len(whole) - 1, min(len(whole), most)).round().astype(np.int64)
+    return np.asarray(whole[np.unique(evenly)])
 
 
 def _largest_part(

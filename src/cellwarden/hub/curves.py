@@ -11,12 +11,11 @@ from typing import Final
 import numpy as np
 
 from cellwarden.domain import Series
-from cellwarden.features.curves import Branches, Direction, branches
+from cellwarden.features.curves import Branches, Direction, branches, chosen_curves
 from cellwarden.features.incremental import Smoothing, incremental_capacity
 from cellwarden.features.numbering import number_cycles
 from cellwarden.hub.contract import Curve, Curves
 from cellwarden.hub.store import Store
-from cellwarden.plots.fan import chosen_cycles
 
 __all__ = ["read_curves"]
 
@@ -34,7 +33,7 @@ def read_curves(store: Store, device: str, direction: Direction) -> Curves:
     if series is None:
         return Curves(direction=direction, smoothed_volt=None, curves=[])
     taken = branches(number_cycles(series), direction)
-    shown = chosen_cycles(taken, most=_MOST_CURVES)
+    shown = chosen_curves(taken, most=_MOST_CURVES)
     if not len(shown):
         return Curves(direction=direction, smoothed_volt=None, curves=[])
     volts = np.concatenate([taken.curve(int(at))[0] for at in shown])

@@ -5,16 +5,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cellwarden.errors import DataError
-from cellwarden.features.curves import Branches
-from cellwarden.plots.style import blank, name_ramp, ramp
+from cellwarden.features.curves import Branches, chosen_curves
+from cellwarden.plots.style import MOST_CURVES, blank, name_ramp, ramp
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["chosen_cycles", "fan"]
-
-_MOST_CURVES: Final = 60  # more than these run together
-_WHOLE_FRACTION: Final = 0.3  # of the median curve; less is an aborted cycle
+__all__ = ["fan"]
 
 
 def fan(name: str, taken: Branches, cycles: tuple[int, ...] = ()) -> "Figure":
@@ -24,7 +21,7 @@ def fan(name: str, taken: Branches, cycles: tuple[int, ...] = ()) -> "Figure":
         DataError: the record holds no such run.
         UsageError: matplotlib is not installed.
     """
-    shown = chosen_cycles(taken, cycles)
+    shown = chosen_curves(taken, cycles, most=MOST_CURVES)
     if not len(shown):
         raise DataError(
             f"{name}: no {taken.direction} to draw",
@@ -46,19 +43,3 @@ def fan(name: str, taken: Branches, cycles: tuple[int, ...] = ()) -> "Figure":
 
 
 _PASSED: Final = {"charge": "put in", "discharge": "taken out"}
-
-
-def chosen_cycles(
-    taken: Branches, cycles: tuple[int, ...] = (), *, most: int = _MOST_CURVES
-) -> np.ndarray:
-    """Places of the curves to draw: those named, or whole ones evenly over life. [1]"""
-    capacity = taken.capacity_ah()
-    if cycles:
-        return np.flatnonzero(np.isin(taken.cycle_count, cycles) & np.isfinite(capacity))
-    known = np.isfinite(capacity)
-    if not known.any():
-        return np.empty(0, dtype=int)
-    with np.errstate(invalid="ignore"):
-        whole = np.flatnonzero(capacity >= _WHOLE_FRACTION * np.nanmedian(capacity))
-    evenly = np.linspace(0, len(whole) - 1, min(len(whole), most)).round().astype(int)
-    return np.asarray(whole[np.unique(evenly)])

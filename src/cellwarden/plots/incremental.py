@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cellwarden.errors import DataError
-from cellwarden.features.curves import Branches
+from cellwarden.features.curves import Branches, chosen_curves
 from cellwarden.features.incremental import Smoothing, incremental_capacity
-from cellwarden.plots.fan import chosen_cycles
-from cellwarden.plots.style import blank, name_ramp, ramp
+from cellwarden.plots.style import MOST_CURVES, blank, name_ramp, ramp
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +31,7 @@ def incremental(
         DataError: the record holds no such run.
         UsageError: the window does not fit, or matplotlib is not installed.
     """
-    shown = chosen_cycles(taken, cycles)
+    shown = chosen_curves(taken, cycles, most=MOST_CURVES)
     if not len(shown):
         raise DataError(
             f"{name}: no {taken.direction} to draw",

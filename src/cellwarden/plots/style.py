@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INKS", "SUFFIXES", "blank", "name_ramp", "ramp", "stacked", "write"]
+__all__ = ["INKS", "MOST_CURVES", "SUFFIXES", "blank", "name_ramp", "ramp", "stacked", "write"]
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision.
 INKS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SUFFIXES: Final = (".png", ".svg")
+MOST_CURVES: Final = 60  # more than these run together
 _SIZE_INCH: Final = (7.2, 4.4)
 _DOTS_PER_INCH: Final = 150
 _RAMP: Final = (0.0, 0.88)  # of viridis; its last yellow is lost on white
