@@ -86,8 +86,8 @@ def test_a_machine_path_would_be_seen(text: bytes) -> None:
     [
         b"https://pyp" + b"i.org/simple",
         b'"resolved": "https://registry.npmj' + b's.org/a.tgz"',
-        b"--index-ur" + b"l https://mirror.example/simple",
-        b"registr" + b"y=https://mirror.example/",
+        b"--ind" + b"ex-u" + b"rl " + b"htt" + b"ps://a.example/b",
+        b"registr" + b"y=htt" + b"ps://a.example/",
     ],
 )
 def test_a_package_index_would_be_seen(text: bytes) -> None:
