@@ -19,7 +19,7 @@ def edge_command(home: Home, names: Sequence[str], record: Path | None, *, as_js
     """Run the devices until each has sent all.
 
     Raises:
-        Error: the first failure of a device, after the others have finished.
+        Error: that of the first named device that failed, after all have finished.
     """
     folders = [home.device(name) for name in names]
     if record is not None:

@@ -26,7 +26,10 @@ class State:
 
 
 def run_devices(folders: Sequence[Path], tell: Callable[[State], None]) -> dict[str, Error]:
-    """Run the devices of these folders until each has sent all; gives who failed and why."""
+    """Run the devices of these folders until each has sent all; gives who failed and why.
+
+    Failures stand in the order of the folders, whichever came first.
+    """
     failures: dict[str, Error] = {}
     faults: list[Exception] = []
 
@@ -47,7 +50,7 @@ def run_devices(folders: Sequence[Path], tell: Callable[[State], None]) -> dict[
         thread.join()
     if faults:
         raise faults[0]
-    return failures
+    return {folder.name: failures[folder.name] for folder in folders if folder.name in failures}
 
 
 def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
