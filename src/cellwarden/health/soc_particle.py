@@ -13,7 +13,7 @@ Rules
   the state that begins at `seed`: resumed is the same as uninterrupted.
 - The middle 90 % is widened by what it takes to hold on records that the circuit has not seen.
 
-Use it for flat curves (LFP); it takes a hundred times the time of `soc_filter`.
+Use it for flat curves (LFP); it takes fifty times the time of `soc_filter`.
 
 Source: N. J. Gordon, D. J. Salmond, A. F. M. Smith, IEE Proc. F 140 (1993) 107,
 doi 10.1049/ip-f-2.1993.0015; A. Doucet, N. de Freitas, K. Murphy, S. Russell, "Rao-Blackwellised
