@@ -21,7 +21,7 @@ HERE = [one for one in ALGORITHMS if not one.missing(COLUMNS)]
 def sample(seed: int = 0, count: int = 40, *, logarithmic: bool = True) -> Sample:
     draw = np.random.default_rng(seed)
     features = draw.normal(size=(count, 3))
-    target = 2.7 + 0.2 * features[:, 0] + 0.1 * features[:, 1] + 0.02 * draw.normal(size=count)
+    target = 2.7 - 0.2 * features[:, 0] - 0.1 * features[:, 1] + 0.02 * draw.normal(size=count)
     return Sample(COLUMNS, features, target, np.arange(count), logarithmic)
 
 

@@ -13,8 +13,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from cellwarden.errors import UsageError
+from cellwarden.health.boosting import fit_failure_times, fit_monotone
 from cellwarden.health.gaussian import GaussianProcess, fit_gaussian_process
 from cellwarden.health.learner import Algorithm, Fitted, Setting, Told
+from cellwarden.health.network import fit_perceptron
 from cellwarden.health.survival import fit_censored_line
 from cellwarden.health.task import Sample
 
@@ -317,6 +319,27 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
     Algorithm("XGBoost", "as LightGBM", _sklearn(_extreme), _ROUNDS, needs="xgboost"),
     Algorithm("CatBoost", "as LightGBM, with less tuning", _sklearn(_category), _ROUNDS,
               needs="catboost"),
+    Algorithm(
+        "monotone LightGBM",
+        "as LightGBM, where a column may work in one direction alone (health.boosting.SIGNS)",
+        fit_monotone,
+        tuple({"rounds": r, "leaves": n} for r in (100, 300) for n in (4, 15)),
+    ),
+    Algorithm(
+        "survival XGBoost",
+        "lives of which some go on, in tables too large or too bent for the censored line",
+        fit_failure_times,
+        tuple({"rounds": r, "width": w} for r in (100, 300) for w in (0.3, 0.6)),
+        needs="xgboost",
+        takes_censored=True,
+    ),
+    Algorithm(
+        "perceptron",
+        "a smooth law of up to some thousands of rows; five networks tell a spread",
+        fit_perceptron,
+        _each("decay", 0.01, 0.3, 1.0, 2.0),
+        needs="jax",
+    ),
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ Rules
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 BUDGET: Final = 4
+_EXTRAS: Final = MappingProxyType({"jax": "deep"})  # of the others: boosters
 FEATURE_MARGIN: Final = 0.25  # of the training span, on each side
 TARGET_MARGIN: Final = 0.25
 
@@ -73,7 +75,7 @@ class Algorithm:
         if absent:
             return f"needs {', '.join(absent)}"
         if self.needs and importlib.util.find_spec(self.needs) is None:
-            return f"needs {self.needs}: install the extra boosters"
+            return f"needs {self.needs}: install the extra {_EXTRAS.get(self.needs, 'boosters')}"
         return ""
 
 
