@@ -13,6 +13,7 @@ from cellwarden.health.portable import (
     Layer,
     Line,
     Net,
+    Nets,
     Pair,
     Portable,
     Process,
@@ -81,11 +82,13 @@ def trees(draw: st.DrawFn, columns: int) -> Trees:
     )  # fmt: skip
 
 
-def net(columns: int) -> st.SearchStrategy[Net]:
+def nets(columns: int) -> st.SearchStrategy[Nets]:
     layers = st.tuples(
         st.builds(Layer, array(columns, 2), array(2)), st.builds(Layer, array(2, 1), array(1))
     )
-    return st.builds(Net, layers, st.sampled_from(["relu", "tanh"]), number(), number())
+    net = st.builds(Net, layers, st.sampled_from(["relu", "tanh"]))
+    members = st.lists(net, min_size=1, max_size=2).map(tuple)
+    return st.builds(Nets, members, number(), number(), st.none() | number())
 
 
 @st.composite
@@ -93,7 +96,7 @@ def models(draw: st.DrawFn) -> Portable:
     count = draw(st.integers(1, 3))
     pair = st.builds(Pair, line(count), process(count))
     kinds: list[st.SearchStrategy[Body]] = [
-        line(count), process(count), pair, trees(count), net(count),
+        line(count), process(count), pair, trees(count), nets(count),
     ]  # fmt: skip
     low = draw(array(count))
     least, width = draw(number()), draw(number(0.0))
@@ -137,7 +140,7 @@ def bodies() -> list[Body]:
         one[1],
     )
     net = Net((Layer(one.T, np.ones(2)), Layer(np.ones((2, 1)), np.ones(1))), "tanh")
-    return [line, process, Pair(line, process), trees, net]
+    return [line, process, Pair(line, process), trees, Nets((net, net), 0.0, 1.0, 0.1)]
 
 
 CONTENT = encode_portable(plain(), LABEL)
