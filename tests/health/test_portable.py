@@ -230,6 +230,7 @@ def stump(**other: object) -> Trees:
         {"left": np.array([1, 0, 2])},  # a loop
         {"left": np.array([1, 1, 3])},  # beyond the end
         {"right": np.array([0, 1, 2])},  # half a leaf
+        {"left": np.array([2, 1, 2])},  # one child twice, the other never
         {"feature": np.array([1, 0, 0])},
         {"feature": np.array([-1, 0, 0])},
         {"roots": np.array([1])},

@@ -51,7 +51,13 @@ def line(columns: int) -> st.SearchStrategy[Line]:
 
 def process(columns: int) -> st.SearchStrategy[Process]:
     spread = st.builds(
-        Spread, array(2, 4, low=0.1), array(2), array(2, 3), array(2, 3, 3), number(), number(0.1)
+        Spread,
+        array(2, 4, low=0.1),
+        array(2),
+        array(2, 3),
+        array(2, 3, 3).map(np.tril),
+        number(),
+        number(0.1),
     )
     return st.builds(
         Process, array(3, columns), array(columns), array(columns), array(2, low=0.1), array(2, 3),
@@ -127,7 +133,7 @@ def bodies() -> list[Body]:
     draw = np.random.default_rng(0)
     line, one = Line(draw.normal(size=3), 0.5), draw.normal(size=(2, 3))
     spread = Spread(
-        np.ones((1, 4)), np.ones(1), np.ones((1, 2)), draw.normal(size=(1, 2, 2)), 1.0, 0.1
+        np.ones((1, 4)), np.ones(1), np.ones((1, 2)), np.tril(draw.normal(size=(1, 2, 2))), 1.0, 0.1
     )
     process = Process(one, np.ones(3), one[0], np.ones(1), np.ones((1, 2)), 0.0, 1.0, spread)
     trees = Trees(

@@ -131,7 +131,7 @@ def _process(process: GaussianProcess) -> Process:
             settings=process.settings,
             weights=process.weights,
             duals=process.duals,
-            roots=process.roots,
+            roots=np.tril(process.roots),  # above it, what rounding left
             emphasis=float(process.emphasis),
             noise_level=float(process.noise_level),
         ),
@@ -157,7 +157,7 @@ def _scikit_process(model: Any, centre: float, scale: float) -> Process:
             settings=np.array([[0.0, size, 1.0, float(noise.noise_level)]]),
             weights=np.ones(1),
             duals=weights,
-            roots=np.linalg.inv(model.L_)[None],
+            roots=np.tril(np.linalg.inv(model.L_))[None],
             emphasis=0.0,
             noise_level=1.0,
         ),

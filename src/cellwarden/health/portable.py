@@ -64,7 +64,8 @@ class Spread:
     """The members of a Gaussian process, from which its standard deviation comes. [1]
 
     Of each: size of the line, size, length and noise of the bump (`settings`), its chance
-    (`weights`), a weight for each row (`duals`) and the inverse root of the covariance (`roots`).
+    (`weights`), a weight for each row (`duals`) and the inverse root of the covariance (`roots`),
+    a lower triangle.
     """
 
     settings: Float64[np.ndarray, "member setting"]
@@ -80,6 +81,7 @@ class Spread:
         _agree(self.settings.shape == (count, 4), "four settings for each member")
         _agree(self.weights.shape == (count,), "a weight for each member")
         _agree(self.roots.shape == (count, rows, rows), "a root for each member")
+        _agree(not np.triu(self.roots, 1).any(), "roots that are lower triangles")
         _agree(bool((self.settings[:, 2] > 0).all()) and self.noise_level > 0, "positive sizes")
 
     def around(
@@ -213,6 +215,8 @@ class Trees:
         nearer, farther = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
         inner = (nearer > place) & (farther < ends)
         _agree(bool((leaf | inner).all()), "children after their parents")
+        children = np.concatenate([self.left[~leaf], self.right[~leaf], self.roots])
+        _agree(np.array_equal(np.sort(children), place), "one parent for each node")
         _agree(self.divisor > 0, "a positive divisor")
 
     @property
