@@ -324,6 +324,28 @@ def bench(
     bench_command(name, as_json=as_json, quick=quick, peers=peers)
 
 
+@app.command()
+def choose(
+    files: Annotated[list[Path], typer.Argument(help="A folder, a table, or a record a cell.")],
+    *,
+    task: Annotated[str, typer.Option(help="soh or life.")] = "soh",
+    group: Annotated[str, typer.Option(help="Cells of one group alone, or of several.")] = "",
+    cell: Annotated[str, typer.Option(help="The column that says whose a row is.")] = "",
+    target: Annotated[str, typer.Option(help="The column to be told.")] = "",
+    features: Annotated[str, typer.Option(help="Columns to tell it from, as V*,soc.")] = "",
+    nominal: Annotated[float | None, typer.Option(help="Nominal capacity in Ah.")] = None,
+    algorithms: Annotated[str, typer.Option(help="These alone, as ridge,SVR.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Draw it, FILE.png or FILE.svg.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compare algorithms on your own cells, and say which to take, if any."""
+    from cellwarden.cli.choose import choose_command, listed
+    from cellwarden.health.own_table import Wish
+
+    wish = Wish(cell, target, listed(features), group, nominal)
+    choose_command(files, task, wish, listed(algorithms), out=out, as_json=as_json)
+
+
 app.add_typer(datasets, name="datasets")
 
 models = typer.Typer(help="The shipped models.", no_args_is_help=True, rich_markup_mode=None)
