@@ -33,7 +33,7 @@ from cellwarden.health.explain import contributions
 from cellwarden.health.learner import Algorithm, Prepared, Setting, Told, fit_prepared
 from cellwarden.health.task import Fold, Sample, grouped_folds
 
-__all__ = ["FOLDS", "Candidate", "Tuned", "tune"]
+__all__ = ["FOLDS", "Candidate", "Tuned", "reached", "tune"]
 
 FOLDS: Final = 5
 _AT_A_TIME: Final = 2000
@@ -111,8 +111,8 @@ class Tuned:
                 told, own = part.predict(features[rows]), self.part == place
                 mean[:, own] = told.mean[:, None]
                 width[:, own] = _unit(told)[:, None] * self.size[own]
-            high[rows] = _reached(mean + width, self.weight, coverage)
-            low[rows] = -_reached(width - mean, self.weight, coverage)
+            high[rows] = reached(mean + width, self.weight, coverage)
+            low[rows] = -reached(width - mean, self.weight, coverage)
         return low, high
 
     def explain(self, features: Float64[np.ndarray, " column"]) -> Explanation:
@@ -240,7 +240,7 @@ def _unit(told: Told) -> Float64[np.ndarray, " item"]:
     return np.ones(len(told.mean)) if told.std is None else told.std
 
 
-def _reached(
+def reached(
     values: Float64[np.ndarray, "item row"], weight: Float64[np.ndarray, " row"], coverage: float
 ) -> Float64[np.ndarray, " item"]:
     """The value at which each item's weights reach the coverage, infinite where they do not. [1]"""
