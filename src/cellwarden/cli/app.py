@@ -336,6 +336,7 @@ def choose(
     nominal: Annotated[float | None, typer.Option(help="Nominal capacity in Ah.")] = None,
     algorithms: Annotated[str, typer.Option(help="These alone, as ridge,SVR.")] = "",
     out: Annotated[Path | None, typer.Option(help="Draw it, FILE.png or FILE.svg.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep the chosen model, FILE.cbor.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Compare algorithms on your own cells, and say which to take, if any."""
@@ -343,7 +344,27 @@ def choose(
     from cellwarden.health.own_table import Wish
 
     wish = Wish(cell, target, listed(features), group, nominal)
-    choose_command(files, task, wish, listed(algorithms), out=out, as_json=as_json)
+    choose_command(files, task, wish, listed(algorithms), out=out, save=save, as_json=as_json)
+
+
+@app.command()
+def score(
+    *,
+    model: Annotated[str, typer.Option(help="A model's file, or the name of a shipped model.")],
+    data: Annotated[Path, typer.Option(help="A folder laid out like a public set, or a file.")],
+    task: Annotated[str, typer.Option(help="soh, life or soc.")],
+    group: Annotated[str, typer.Option(help="Another group than the model is for.")] = "",
+    cell: Annotated[str, typer.Option(help="The column that says whose a row is.")] = "",
+    target: Annotated[str, typer.Option(help="The column that was to be told.")] = "",
+    nominal: Annotated[float | None, typer.Option(help="Nominal capacity in Ah.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Score a saved model on cells that it has not seen; training cells are known and left out."""
+    from cellwarden.cli.score import score_command
+    from cellwarden.health.own_table import Wish
+
+    wish = Wish(cell, target, (), group, nominal)
+    score_command(model, data, task, wish, as_json=as_json)
 
 
 app.add_typer(datasets, name="datasets")

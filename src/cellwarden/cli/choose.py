@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from cellwarden.errors import UsageError
+from cellwarden.errors import UnavailableError, UsageError
 from cellwarden.health.comparison import (
     CHOICE,
     Conclusion,
@@ -35,7 +35,7 @@ from cellwarden.health.scoring import Answer, Row
 from cellwarden.health.task import Fold, Task
 from cellwarden.health.tuning import Tuned, tune
 
-__all__ = ["choose_command", "figures_of", "kind_of", "listed", "plain"]
+__all__ = ["choose_command", "figures_of", "kind_of", "listed", "plain", "write_whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def choose_command(
     algorithms: Sequence[str] = (),
     *,
     out: Path | None = None,
+    save: Path | None = None,
     as_json: bool = False,
 ) -> None:
     """Compare algorithms on the cells of some files, and say which to take, if any.
@@ -78,6 +79,8 @@ def choose_command(
     rows = rows_of(task, every)
     if out is not None:
         _draw(out, found, task, every, frozenset(baselines))
+    if save is not None:
+        _save(save, found, task, compared.final, rows)
     if as_json:
         seconds = compared.seconds
         print(json.dumps(_values(found, task, rows, seconds=seconds, end=end, limits=limits)))  # noqa: T201  an object for a program
@@ -86,6 +89,8 @@ def choose_command(
     console.print(escape(end.words), style="green" if end.sure else "yellow")
     if out is not None:
         console.print(f"Drawn in {out}")
+    if save is not None:
+        console.print(f"Saved in {save}; score it with `cellwarden score --model {save}`")
 
 
 def listed(words: str) -> tuple[str, ...]:
@@ -218,6 +223,37 @@ def _draw(
         unit=task.unit,
     )
     write(figure, out)
+
+
+def _save(save: Path, found: Found, task: Task, final: Tuned, rows: Sequence[Row]) -> None:
+    from cellwarden.registry.making import Origin, saved  # noqa: PLC0415  only where one is kept
+    from cellwarden.registry.portable_file import encode_portable  # noqa: PLC0415  likewise
+
+    (own,) = (row for row in rows if row.who == CHOICE)
+    scores = tuple(
+        (f"{task.protocol}; {what}", float(f"{value:.6g}"))
+        for what, value in (("RMSE", own.rmse), ("MAPE", own.mape), ("coverage", own.coverage))
+        if math.isfinite(value)
+    )
+    origin = Origin(found.source, "the owner's", "")
+    model, label = saved(save.stem, replace(found, task=task), final, origin, flat=False)
+    write_whole(save, encode_portable(model, replace(label, scores=scores)))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader never sees half of it.
+
+    Raises:
+        UnavailableError: it cannot be written.
+    """
+    passing = path.with_name(f".{path.name}.part")
+    try:
+        passing.write_bytes(content)
+        passing.replace(path)
+    except OSError as error:
+        raise UnavailableError(
+            f"{path}: {error.strerror}", hint="Check the folder, its rights and its space."
+        ) from error
 
 
 def figures_of(stem: str, rows: Sequence[Row], unit: str, data: str) -> list[dict[str, Any]]:
