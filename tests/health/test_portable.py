@@ -6,8 +6,8 @@ import pytest
 from cellwarden.errors import DataError, UsageError
 from cellwarden.health.algorithms import ALGORITHMS, named
 from cellwarden.health.conversion import portable
-from cellwarden.health.learner import Algorithm, Fitted, Setting, fit_prepared
-from cellwarden.health.portable import Layer, Line, Net, Pair, Portable, Process, Trees
+from cellwarden.health.learner import Algorithm, Fitted, Setting, Told, fit_prepared
+from cellwarden.health.portable import Layer, Line, Net, Nets, Pair, Portable, Process, Trees
 from cellwarden.health.task import Sample
 from cellwarden.health.tuning import Tuned, tune
 
@@ -110,8 +110,37 @@ def test_a_net_tells_the_same_to_rounding(activation: str) -> None:
     made = sample()
     fitted = fit_prepared(perceptron(activation), made, COLUMNS, {}, seed=0)
     plain = portable(fitted, made)
-    assert isinstance(plain.body, Net)
+    assert isinstance(plain.body, Nets)
     assert np.abs(plain.predict(fresh()).mean - fitted.predict(fresh()).mean).max() < 1e-9
+
+
+class Two:
+    """A fitted algorithm that knows its plain form, as one of another module does."""
+
+    def body(self) -> Nets:
+        draw = np.random.default_rng(4)
+        nets = [
+            Net(
+                (Layer(draw.normal(size=(3, 2)), np.ones(2)), Layer(np.ones((2, 1)), np.ones(1))),
+                "tanh",
+            )
+            for _ in range(2)
+        ]
+        return Nets(tuple(nets), 5.0, 2.0, error=0.5)
+
+    def predict(self, features: np.ndarray) -> Told:
+        return self.body().predict(features)
+
+
+def test_networks_that_differ_tell_a_spread_of_at_least_their_error() -> None:
+    made = sample()
+    fitted = fit_prepared(Algorithm("two", "a test", lambda *_: Two()), made, COLUMNS[:3], {}, 0)
+    plain = portable(fitted, made)
+    std = plain.predict(fresh()).std
+    assert std is not None
+    assert std.min() >= 2.0 * 0.5
+    assert std.max() > 1.2
+    assert portable(fitted, made, flat=True).predict(fresh()).std is None
 
 
 def tuned(name: str, made: Sample) -> Tuned:
@@ -201,6 +230,7 @@ def stump(**other: object) -> Trees:
         {"left": np.array([1, 0, 2])},  # a loop
         {"left": np.array([1, 1, 3])},  # beyond the end
         {"right": np.array([0, 1, 2])},  # half a leaf
+        {"left": np.array([2, 1, 2])},  # one child twice, the other never
         {"feature": np.array([1, 0, 0])},
         {"feature": np.array([-1, 0, 0])},
         {"roots": np.array([1])},
@@ -237,6 +267,7 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         lambda: Net((), "relu"),
         lambda: Net((layer,), "gelu"),
         lambda: Net((layer, layer), "relu"),
+        lambda: Nets((), 0.0, 1.0),
         lambda: Process(np.ones((1, 2)), two, two, two, np.ones((1, 1)), 0.0, 1.0),
         lambda: Process(np.ones((1, 2)), two, two, -one, np.ones((1, 1)), 0.0, 1.0),
     ]

@@ -13,6 +13,7 @@ from cellwarden.health.portable import (
     Layer,
     Line,
     Net,
+    Nets,
     Pair,
     Portable,
     Process,
@@ -50,7 +51,13 @@ def line(columns: int) -> st.SearchStrategy[Line]:
 
 def process(columns: int) -> st.SearchStrategy[Process]:
     spread = st.builds(
-        Spread, array(2, 4, low=0.1), array(2), array(2, 3), array(2, 3, 3), number(), number(0.1)
+        Spread,
+        array(2, 4, low=0.1),
+        array(2),
+        array(2, 3),
+        array(2, 3, 3).map(np.tril),
+        number(),
+        number(0.1),
     )
     return st.builds(
         Process, array(3, columns), array(columns), array(columns), array(2, low=0.1), array(2, 3),
@@ -81,11 +88,13 @@ def trees(draw: st.DrawFn, columns: int) -> Trees:
     )  # fmt: skip
 
 
-def net(columns: int) -> st.SearchStrategy[Net]:
+def nets(columns: int) -> st.SearchStrategy[Nets]:
     layers = st.tuples(
         st.builds(Layer, array(columns, 2), array(2)), st.builds(Layer, array(2, 1), array(1))
     )
-    return st.builds(Net, layers, st.sampled_from(["relu", "tanh"]), number(), number())
+    net = st.builds(Net, layers, st.sampled_from(["relu", "tanh"]))
+    members = st.lists(net, min_size=1, max_size=2).map(tuple)
+    return st.builds(Nets, members, number(), number(), st.none() | number())
 
 
 @st.composite
@@ -93,7 +102,7 @@ def models(draw: st.DrawFn) -> Portable:
     count = draw(st.integers(1, 3))
     pair = st.builds(Pair, line(count), process(count))
     kinds: list[st.SearchStrategy[Body]] = [
-        line(count), process(count), pair, trees(count), net(count),
+        line(count), process(count), pair, trees(count), nets(count),
     ]  # fmt: skip
     low = draw(array(count))
     least, width = draw(number()), draw(number(0.0))
@@ -124,7 +133,7 @@ def bodies() -> list[Body]:
     draw = np.random.default_rng(0)
     line, one = Line(draw.normal(size=3), 0.5), draw.normal(size=(2, 3))
     spread = Spread(
-        np.ones((1, 4)), np.ones(1), np.ones((1, 2)), draw.normal(size=(1, 2, 2)), 1.0, 0.1
+        np.ones((1, 4)), np.ones(1), np.ones((1, 2)), np.tril(draw.normal(size=(1, 2, 2))), 1.0, 0.1
     )
     process = Process(one, np.ones(3), one[0], np.ones(1), np.ones((1, 2)), 0.0, 1.0, spread)
     trees = Trees(
@@ -137,7 +146,7 @@ def bodies() -> list[Body]:
         one[1],
     )
     net = Net((Layer(one.T, np.ones(2)), Layer(np.ones((2, 1)), np.ones(1))), "tanh")
-    return [line, process, Pair(line, process), trees, net]
+    return [line, process, Pair(line, process), trees, Nets((net, net), 0.0, 1.0, 0.1)]
 
 
 CONTENT = encode_portable(plain(), LABEL)

@@ -390,6 +390,22 @@ def models_build(
     build(data_folder(data), out or package / "health" / "models", page if shipped else None)
 
 
+@models.command("export")
+def models_export(
+    file: Annotated[Path, typer.Argument(help="A portable model.")],
+    *,
+    onnx: Annotated[Path | None, typer.Option(help="Write an ONNX file.")] = None,
+    c: Annotated[Path | None, typer.Option(help="Write NAME.c, and NAME.h beside it.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Digest of the file. [default: from SHA256SUMS beside it]")
+    ] = None,
+) -> None:
+    """Write a portable model for a small machine, and say how far it differs from Python."""
+    from cellwarden.cli.portable import export_model
+
+    export_model(file, sha256, onnx, c)
+
+
 @app.command()
 def doctor(home: HomeOption = None) -> None:
     """Look at what the installation stands on; says what to do where it does not."""

@@ -21,7 +21,7 @@ from cellwarden.errors import UsageError
 from cellwarden.health.algorithms import _Estimator, _Line, _Pair, _Process, _WithSpread
 from cellwarden.health.gaussian import GaussianProcess
 from cellwarden.health.learner import Fitted, Prepared
-from cellwarden.health.portable import Body, Layer, Line, Net, Pair, Portable, Process, Spread
+from cellwarden.health.portable import Body, Layer, Line, Net, Nets, Pair, Portable, Process, Spread
 from cellwarden.health.task import Sample
 from cellwarden.health.tree_tables import trees_of
 from cellwarden.health.tuning import Tuned, reached
@@ -104,9 +104,14 @@ def _body(fitted: Fitted) -> Body:
 
 
 def _without_spread(body: Body) -> Body:
-    if isinstance(body, Pair):
-        return replace(body, process=replace(body.process, spread=None))
-    return replace(body, spread=None) if isinstance(body, Process) else body
+    match body:
+        case Pair():
+            return replace(body, process=replace(body.process, spread=None))
+        case Process():
+            return replace(body, spread=None)
+        case Nets():
+            return replace(body, error=None)
+    return body
 
 
 def _process(process: GaussianProcess) -> Process:
@@ -126,7 +131,7 @@ def _process(process: GaussianProcess) -> Process:
             settings=process.settings,
             weights=process.weights,
             duals=process.duals,
-            roots=process.roots,
+            roots=np.tril(process.roots),  # above it, what rounding left
             emphasis=float(process.emphasis),
             noise_level=float(process.noise_level),
         ),
@@ -152,7 +157,7 @@ def _scikit_process(model: Any, centre: float, scale: float) -> Process:
             settings=np.array([[0.0, size, 1.0, float(noise.noise_level)]]),
             weights=np.ones(1),
             duals=weights,
-            roots=np.linalg.inv(model.L_)[None],
+            roots=np.tril(np.linalg.inv(model.L_))[None],
             emphasis=0.0,
             noise_level=1.0,
         ),
@@ -199,9 +204,9 @@ def _vectors(model: Any, centre: float, scale: float) -> Process:
     )
 
 
-def _net(model: Any, centre: float, scale: float) -> Net:
+def _net(model: Any, centre: float, scale: float) -> Nets:
     layers = tuple(
         Layer(np.asarray(weight, dtype=np.float64), np.asarray(bias, dtype=np.float64))
         for weight, bias in zip(model.coefs_, model.intercepts_, strict=True)
     )
-    return Net(layers, model.activation, centre, scale)
+    return Nets((Net(layers, model.activation),), centre, scale)

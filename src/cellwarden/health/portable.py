@@ -1,7 +1,7 @@
 """What a fitted algorithm knows, as plain arrays: nothing but NumPy is needed to predict with it.
 
 Rules
-- A body (`Line`, `Process`, `Pair`, `Trees`, `Net`) takes prepared inputs, a `Portable` raw rows.
+- A body (`Line`, `Process`, `Pair`, `Trees`, `Nets`) takes prepared inputs, a `Portable` raw rows.
 - Arrays are read-only, finite and of the stated shape; a value that is anything else is refused.
 - A child in a tree comes after its parent, so that every walk ends.
 - The interval is the prediction and a fixed half-width around it, counted in the body's standard
@@ -25,6 +25,7 @@ __all__ = [
     "Layer",
     "Line",
     "Net",
+    "Nets",
     "Pair",
     "Portable",
     "Process",
@@ -63,7 +64,8 @@ class Spread:
     """The members of a Gaussian process, from which its standard deviation comes. [1]
 
     Of each: size of the line, size, length and noise of the bump (`settings`), its chance
-    (`weights`), a weight for each row (`duals`) and the inverse root of the covariance (`roots`).
+    (`weights`), a weight for each row (`duals`) and the inverse root of the covariance (`roots`),
+    a lower triangle.
     """
 
     settings: Float64[np.ndarray, "member setting"]
@@ -79,6 +81,7 @@ class Spread:
         _agree(self.settings.shape == (count, 4), "four settings for each member")
         _agree(self.weights.shape == (count,), "a weight for each member")
         _agree(self.roots.shape == (count, rows, rows), "a root for each member")
+        _agree(not np.triu(self.roots, 1).any(), "roots that are lower triangles")
         _agree(bool((self.settings[:, 2] > 0).all()) and self.noise_level > 0, "positive sizes")
 
     def around(
@@ -212,6 +215,8 @@ class Trees:
         nearer, farther = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
         inner = (nearer > place) & (farther < ends)
         _agree(bool((leaf | inner).all()), "children after their parents")
+        children = np.concatenate([self.left[~leaf], self.right[~leaf], self.roots])
+        _agree(np.array_equal(np.sort(children), place), "one parent for each node")
         _agree(self.divisor > 0, "a positive divisor")
 
     @property
@@ -258,12 +263,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """Layers with an activation between them; the last tells one number. [unit of the target]"""
+    """Layers with an activation between them; the last tells one number. [1]"""
 
     layers: tuple[Layer, ...]
     activation: str
-    centre: float = 0.0
-    scale: float = 1.0
 
     def __post_init__(self) -> None:
         _settle(self)
@@ -272,22 +275,49 @@ class Net:
         _agree(bool(widths) and widths[-1][1] == 1, "one output")
         _agree(all(one[1] == other[0] for one, other in pairwise(widths)), "layers that fit")
 
-    @property
-    def column_count(self) -> int:
-        """How many inputs it takes. [1]"""
-        return int(self.layers[0].weight.shape[0])
-
-    def predict(self, features: _Table) -> Told:
-        """Predictions for prepared rows. [unit of the target]"""
+    def __call__(self, features: _Table) -> Float64[np.ndarray, " item"]:
+        """A number a row. [1]"""
         told = features
         for layer in self.layers[:-1]:
             told = told @ layer.weight + layer.bias
             told = np.tanh(told) if self.activation == "tanh" else np.maximum(told, 0.0)
         last = self.layers[-1]
-        return Told(self.centre + self.scale * (told @ last.weight + last.bias)[:, 0])
+        return np.asarray((told @ last.weight + last.bias)[:, 0])
 
 
-Body = Line | Process | Pair | Trees | Net
+@dataclass(frozen=True, slots=True)
+class Nets:
+    """The mean of networks of a target of unit spread. [unit of the target]
+
+    `error` is how far they erred on rows left out; with it, and how they differ, there is a
+    standard deviation.
+    """
+
+    members: tuple[Net, ...]
+    centre: float
+    scale: float
+    error: float | None = None
+
+    def __post_init__(self) -> None:
+        _settle(self)
+        counts = {one.layers[0].weight.shape[0] for one in self.members}
+        _agree(len(counts) == 1, "networks of the same columns")
+
+    @property
+    def column_count(self) -> int:
+        """How many inputs it takes. [1]"""
+        return int(self.members[0].layers[0].weight.shape[0])
+
+    def predict(self, features: _Table) -> Told:
+        """Predictions for prepared rows. [unit of the target]"""
+        told = np.array([one(features) for one in self.members])
+        mean = self.centre + self.scale * told.mean(axis=0)
+        if self.error is None:
+            return Told(mean)
+        return Told(mean, self.scale * np.sqrt(told.var(axis=0) + self.error**2))
+
+
+Body = Line | Process | Pair | Trees | Nets
 
 
 @dataclass(frozen=True, slots=True)

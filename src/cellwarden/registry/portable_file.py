@@ -16,7 +16,17 @@ import numpy as np
 
 from cellwarden.errors import DataError, DecodeError, SealError, UsageError
 from cellwarden.health.learner import Prepared
-from cellwarden.health.portable import Layer, Line, Net, Pair, Portable, Process, Spread, Trees
+from cellwarden.health.portable import (
+    Layer,
+    Line,
+    Net,
+    Nets,
+    Pair,
+    Portable,
+    Process,
+    Spread,
+    Trees,
+)
 from cellwarden.registry.artefact import digest
 from cellwarden.registry.card import Source
 
@@ -35,7 +45,8 @@ LARGEST_BYTES: Final = 16 * 2**20
 Kind = Literal["soh", "life", "soc", "other"]
 
 _PARTS: Final = {
-    one.__name__.lower(): one for one in (Layer, Line, Net, Pair, Prepared, Process, Spread, Trees)
+    one.__name__.lower(): one
+    for one in (Layer, Line, Net, Nets, Pair, Prepared, Process, Spread, Trees)
 }
 _NAMES: Final = {one: name for name, one in _PARTS.items()}
 _TYPES: Final = {
