@@ -373,21 +373,39 @@ models = typer.Typer(help="The shipped models.", no_args_is_help=True, rich_mark
 app.add_typer(models, name="models")
 
 
+@models.command("list")
+def models_list() -> None:
+    """List the shipped models with their errors."""
+    from cellwarden.cli.shelf import list_models
+
+    list_models()
+
+
+@models.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="As `models list` has it.")]) -> None:
+    """Print the card of a shipped model: what it tells, from what, how well, where it holds."""
+    from cellwarden.cli.shelf import show_model
+
+    show_model(name)
+
+
 @models.command("build")
 def models_build(
+    names: Annotated[list[str] | None, typer.Argument(help="These alone.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="The data sets. [default: CELLWARDEN_DATA]")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to. [default: the package]")] = None,
 ) -> None:
     """Fit the shipped models again and print their scores."""
-    from cellwarden.cli.models import build
+    from cellwarden.cli.shelf import build_models
     from cellwarden.datasets import data_folder
 
     package = Path(__file__).parents[1]
-    page = package.parents[1] / "docs" / "models" / "soh.md"
-    shipped = out is None and page.parent.is_dir()
-    build(data_folder(data), out or package / "health" / "models", page if shipped else None)
+    pages = package.parents[1] / "docs" / "models"
+    shipped = out is None and pages.is_dir()
+    target = out or package / "health" / "models"
+    build_models(data_folder(data), target, names or [], pages if shipped else None)
 
 
 @models.command("export")

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from cellwarden.errors import UnavailableError, UsageError
+from cellwarden.errors import UsageError
 from cellwarden.health.comparison import (
     CHOICE,
     Conclusion,
@@ -35,7 +35,7 @@ from cellwarden.health.scoring import Answer, Row
 from cellwarden.health.task import Fold, Task
 from cellwarden.health.tuning import Tuned, tune
 
-__all__ = ["choose_command", "figures_of", "kind_of", "listed", "plain", "write_whole"]
+__all__ = ["choose_command", "figures_of", "kind_of", "listed", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +228,7 @@ def _draw(
 def _save(save: Path, found: Found, task: Task, final: Tuned, rows: Sequence[Row]) -> None:
     from cellwarden.registry.making import Origin, saved  # noqa: PLC0415  only where one is kept
     from cellwarden.registry.portable_file import encode_portable  # noqa: PLC0415  likewise
+    from cellwarden.trust.keys import write_durably  # noqa: PLC0415  likewise
 
     (own,) = (row for row in rows if row.who == CHOICE)
     scores = tuple(
@@ -235,25 +236,9 @@ def _save(save: Path, found: Found, task: Task, final: Tuned, rows: Sequence[Row
         for what, value in (("RMSE", own.rmse), ("MAPE", own.mape), ("coverage", own.coverage))
         if math.isfinite(value)
     )
-    origin = Origin(found.source, "the owner's", "")
+    origin = Origin(found.group, "the owner's", "")
     model, label = saved(save.stem, replace(found, task=task), final, origin, flat=False)
-    write_whole(save, encode_portable(model, replace(label, scores=scores)))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader never sees half of it.
-
-    Raises:
-        UnavailableError: it cannot be written.
-    """
-    passing = path.with_name(f".{path.name}.part")
-    try:
-        passing.write_bytes(content)
-        passing.replace(path)
-    except OSError as error:
-        raise UnavailableError(
-            f"{path}: {error.strerror}", hint="Check the folder, its rights and its space."
-        ) from error
+    write_durably(save, encode_portable(model, replace(label, scores=scores)))
 
 
 def figures_of(stem: str, rows: Sequence[Row], unit: str, data: str) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 import json
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -16,9 +18,11 @@ from cellwarden.errors import UsageError
 from cellwarden.health.layouts import find
 from cellwarden.health.own_table import Wish
 from cellwarden.health.portable import Portable
+from cellwarden.health.soc_trial import Entered, coverage_span
+from cellwarden.registry.circuits import DriveTrial, try_circuit
 from cellwarden.registry.portable_file import Label
-from cellwarden.registry.shelf import open_portable, read_portable
-from cellwarden.registry.trial import Trial, training_marks, try_out
+from cellwarden.registry.shelf import open_circuit, open_portable, read_circuit, read_portable
+from cellwarden.registry.trial import Trial, kin, training_marks, try_out
 
 __all__ = ["opened", "score_command"]
 
@@ -37,6 +41,9 @@ def score_command(
         UsageError: model or cells are not there, or do not fit each other.
         DataError: a file cannot be read.
     """
+    if kind == "soc":
+        _score_drives(model, data, as_json=as_json)
+        return
     saved, label, digest = opened(model)
     if label.kind != kind_of(kind):
         raise UsageError(
@@ -46,11 +53,85 @@ def score_command(
         _folders(data), label.kind, Wish(wish.cell, wish.target, wish.features, "", wish.nominal_ah)
     )
     trial = try_out(saved, label, groups, wish.group)
-    told = values(trial, label, digest)
+    told = _values(trial, label, digest)
     if as_json:
         print(json.dumps(told))  # noqa: T201  one object for a program
         return
     _print(Console(), trial, label, digest)
+
+
+def _score_drives(model: str, data: Path, *, as_json: bool) -> None:
+    file = Path(model)
+    circuit, label, digest = open_circuit(file) if file.suffix else read_circuit(model)
+    trial = try_circuit(circuit, label, data)
+    told = _drive_values(trial, label, digest)
+    if as_json:
+        print(json.dumps(told))  # noqa: T201  one object for a program
+        return
+    console = Console()
+    console.print(f"[bold]{escape(label.name)}[/bold]  SHA-256 {digest}", soft_wrap=True)
+    for words in told["notes"]:
+        console.print(f"[yellow]![/yellow] {escape(words)}")
+    table = _grid(label.target, "MAE, %", "RMSE, %", "inside 90 %", "counting, %", "entries")
+    for row in told["rows"]:
+        table.add_row(
+            row["drive"], *(f"{100 * row[name]:.2f}" for name in ("mae", "rmse")),
+            f"{row['coverage']:.2f}", f"{100 * row['counted_mae']:.2f}", str(row["entry_count"]),
+            style="" if row["of"] != "drive" else "dim",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _drive_values(trial: DriveTrial, label: Label, digest: str) -> dict[str, Any]:
+    """The trial of a circuit as every command gives figures."""
+    every = trial.entries
+    names = sorted({one.drive for one in every})
+    rows = [_drive_row("all drives", "all", every)]
+    for celsius in sorted({one.ambient_celsius for one in every}):
+        own = [one for one in every if one.ambient_celsius == celsius]
+        rows.append(_drive_row(f"{celsius:g} °C", "temperature", own))
+    rows += [_drive_row(name, "drive", [e for e in every if e.drive == name]) for name in names]
+    data = f"{len(names)} drives not learnt from, {len(every)} entries, scored from minute 10"
+    low, high = coverage_span(every)
+    stem = f"score.{label.name}"
+    figures: list[dict[str, Any]] = [
+        {"name": f"{stem}.{name}", "value": rows[0][key], "unit": "1", "data": data}
+        for name, key in (
+            ("mae", "mae"), ("rmse", "rmse"), ("coverage90", "coverage"), ("width", "width"),
+            ("coulomb_counting.mae", "counted_mae"),
+        )
+    ]  # fmt: skip
+    figures[2]["interval95"] = [plain(low), plain(high)]
+    notes = kin(label)
+    if trial.known:
+        notes.insert(0, f"{len(trial.known)} drives were learnt from and are not scored.")
+    return {
+        "figures": figures,
+        "rows": rows,
+        "model": {
+            "name": label.name,
+            "sha256": digest,
+            "training_drives": list(training_marks(label)),
+        },
+        "not_scored": [{"drive": name, "learnt_from_as": seen} for name, seen in trial.known],
+        "notes": notes,
+    }
+
+
+def _drive_row(name: str, of: str, entries: Sequence[Entered]) -> dict[str, Any]:
+    def mean(values: Iterable[float]) -> float:
+        return float(f"{np.mean(list(values)):.6g}")
+
+    return {
+        "drive": name,
+        "of": of,
+        "mae": mean(one.mae for one in entries),
+        "rmse": float(f"{np.sqrt(np.mean([one.rmse**2 for one in entries])):.6g}"),
+        "coverage": mean(one.inside for one in entries),
+        "width": mean(one.width for one in entries),
+        "counted_mae": mean(one.counted_mae for one in entries),
+        "entry_count": len(entries),
+    }
 
 
 def opened(model: str) -> tuple[Portable, Label, str]:
@@ -74,7 +155,7 @@ def _folders(data: Path) -> list[Path]:
     return [data] if files or not folders else folders
 
 
-def values(trial: Trial, label: Label, digest: str) -> dict[str, Any]:
+def _values(trial: Trial, label: Label, digest: str) -> dict[str, Any]:
     """The trial as every command gives figures."""
     unit, stem = label.unit, f"score.{label.name}"
     first = trial.rows[0]
@@ -116,7 +197,8 @@ def _print(console: Console, trial: Trial, label: Label, digest: str) -> None:
     console.print(escape(f"learnt from {len(names)} cells: {shown}"), style="dim")
     for words in trial.warnings:
         console.print(f"[yellow]![/yellow] {escape(words)}")
-    table = _grid(f"{label.target}: {trial.found.group}", f"RMSE, {unit}", f"MAE, {unit}")
+    heads = (f"RMSE, {unit}", f"MAE, {unit}", "MAPE, %", "inside 90 %", "rows")
+    table = _grid(f"{label.target}: {trial.found.group}", *heads)
     for row in trial.rows:
         inside = (
             ""
@@ -137,9 +219,9 @@ def _print(console: Console, trial: Trial, label: Label, digest: str) -> None:
     console.print(table)
 
 
-def _grid(title: str, *errors: str) -> Table:
+def _grid(title: str, *heads: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", overflow="fold")
-    for name in (*errors, "MAPE, %", "inside 90 %", "rows"):
+    for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
     return table

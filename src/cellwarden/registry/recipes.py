@@ -16,7 +16,7 @@ from cellwarden.registry.making import Made, Origin, make
 
 __all__ = ["RECIPES", "Recipe", "cells_of", "follow"]
 
-_SOH: Final = ("ridge", "PLSR", "SVR", "gaussian process")
+_SOH: Final = ("ridge", "PLSR", "SVR")
 _TABLES: Final = "unlicensed tables of CC BY sources"
 _CHARGE: Final = (
     "Charges like those of the training cells: same make, same upper cut-off, the constant-current"

@@ -10,9 +10,11 @@ from cellwarden.errors import TrustError, UsageError
 from cellwarden.health import Model, Verdict
 from cellwarden.health import assess as assess_with
 from cellwarden.health.portable import Portable
+from cellwarden.health.soc_model import CellModel
 from cellwarden.registry.artefact import decode
 from cellwarden.registry.artefact import digest as digest_of
 from cellwarden.registry.card import Card, check
+from cellwarden.registry.circuit_file import decode_circuit
 from cellwarden.registry.portable_file import Label, decode_portable
 
 __all__ = [
@@ -20,10 +22,12 @@ __all__ = [
     "assess",
     "load",
     "load_card",
+    "open_circuit",
     "open_portable",
-    "portable_names",
+    "read_circuit",
     "read_model",
     "read_portable",
+    "shipped_names",
 ]
 
 DIGESTS = "SHA256SUMS"
@@ -60,11 +64,34 @@ def _digests(folder: Traversable) -> dict[str, str]:
     return {row[1]: row[0] for row in rows if len(row) == 2}  # noqa: PLR2004  digest, file
 
 
-def portable_names(folder: Traversable | None = None) -> tuple[str, ...]:
-    """The portable models that come with the package, by name. [text]"""
+def shipped_names(folder: Traversable | None = None) -> tuple[str, ...]:
+    """The models that come with the package, by name. [text]"""
     place = folder or resources.files("cellwarden.health") / "models"
-    names = (name.removesuffix(".cbor") for name in _digests(place))
-    return tuple(name for name in names if name != "soh")
+    return tuple(name.removesuffix(".cbor") for name in _digests(place))
+
+
+def read_circuit(name: str, folder: Traversable | None = None) -> tuple[CellModel, Label, str]:
+    """A shipped circuit with its card and digest.
+
+    Raises:
+        UsageError: there is no such model.
+        TrustError: the digests do not name it, or its bytes are not those.
+        DataError: it is no circuit.
+    """
+    content, digest = _listed(folder or resources.files("cellwarden.health") / "models", name)
+    return *decode_circuit(content, digest), digest
+
+
+def open_circuit(file: Path, expected_digest: str = "") -> tuple[CellModel, Label, str]:
+    """A circuit of a file with its card and digest; without one given, the file's own.
+
+    Raises:
+        UsageError: there is no such file.
+        TrustError: its digest is not the one given.
+        DataError: it is no circuit.
+    """
+    content, found = _content(file)
+    return *decode_circuit(content, expected_digest or found), found
 
 
 def read_portable(name: str, folder: Traversable | None = None) -> tuple[Portable, Label, str]:
@@ -87,11 +114,15 @@ def open_portable(file: Path, expected_digest: str = "") -> tuple[Portable, Labe
         TrustError: its digest is not the one given.
         DataError: it is no portable model.
     """
+    content, found = _content(file)
+    return *decode_portable(content, expected_digest or found), found
+
+
+def _content(file: Path) -> tuple[bytes, str]:
     if not file.is_file():
         raise UsageError(f"{file} is not there", hint="Name a model's file, or a shipped model.")
     content = file.read_bytes()
-    found = digest_of(content)
-    return *decode_portable(content, expected_digest or found), found
+    return content, digest_of(content)
 
 
 @cache
