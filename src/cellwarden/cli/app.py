@@ -324,27 +324,88 @@ def bench(
     bench_command(name, as_json=as_json, quick=quick, peers=peers)
 
 
+@app.command()
+def choose(
+    files: Annotated[list[Path], typer.Argument(help="A folder, a table, or a record a cell.")],
+    *,
+    task: Annotated[str, typer.Option(help="soh or life.")] = "soh",
+    group: Annotated[str, typer.Option(help="Cells of one group alone, or of several.")] = "",
+    cell: Annotated[str, typer.Option(help="The column that says whose a row is.")] = "",
+    target: Annotated[str, typer.Option(help="The column to be told.")] = "",
+    features: Annotated[str, typer.Option(help="Columns to tell it from, as V*,soc.")] = "",
+    nominal: Annotated[float | None, typer.Option(help="Nominal capacity in Ah.")] = None,
+    algorithms: Annotated[str, typer.Option(help="These alone, as ridge,SVR.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Draw it, FILE.png or FILE.svg.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep the chosen model, FILE.cbor.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compare algorithms on your own cells, and say which to take, if any."""
+    from cellwarden.cli.choose import choose_command, listed
+    from cellwarden.health.own_table import Wish
+
+    wish = Wish(cell, target, listed(features), group, nominal)
+    choose_command(files, task, wish, listed(algorithms), out=out, save=save, as_json=as_json)
+
+
+@app.command()
+def score(
+    *,
+    model: Annotated[str, typer.Option(help="A model's file, or the name of a shipped model.")],
+    data: Annotated[Path, typer.Option(help="A folder laid out like a public set, or a file.")],
+    task: Annotated[str, typer.Option(help="soh, life or soc.")],
+    group: Annotated[str, typer.Option(help="Another group than the model is for.")] = "",
+    cell: Annotated[str, typer.Option(help="The column that says whose a row is.")] = "",
+    target: Annotated[str, typer.Option(help="The column that was to be told.")] = "",
+    nominal: Annotated[float | None, typer.Option(help="Nominal capacity in Ah.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Score a saved model on cells that it has not seen; training cells are known and left out."""
+    from cellwarden.cli.score import score_command
+    from cellwarden.health.own_table import Wish
+
+    wish = Wish(cell, target, (), group, nominal)
+    score_command(model, data, task, wish, as_json=as_json)
+
+
 app.add_typer(datasets, name="datasets")
 
 models = typer.Typer(help="The shipped models.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models, name="models")
 
 
+@models.command("list")
+def models_list() -> None:
+    """List the shipped models with their errors."""
+    from cellwarden.cli.shelf import list_models
+
+    list_models()
+
+
+@models.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="As `models list` has it.")]) -> None:
+    """Print the card of a shipped model: what it tells, from what, how well, where it holds."""
+    from cellwarden.cli.shelf import show_model
+
+    show_model(name)
+
+
 @models.command("build")
 def models_build(
+    names: Annotated[list[str] | None, typer.Argument(help="These alone.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="The data sets. [default: CELLWARDEN_DATA]")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to. [default: the package]")] = None,
 ) -> None:
     """Fit the shipped models again and print their scores."""
-    from cellwarden.cli.models import build
+    from cellwarden.cli.shelf import build_models
     from cellwarden.datasets import data_folder
 
     package = Path(__file__).parents[1]
-    page = package.parents[1] / "docs" / "models" / "soh.md"
-    shipped = out is None and page.parent.is_dir()
-    build(data_folder(data), out or package / "health" / "models", page if shipped else None)
+    pages = package.parents[1] / "docs" / "models"
+    shipped = out is None and pages.is_dir()
+    target = out or package / "health" / "models"
+    build_models(data_folder(data), target, names or [], pages if shipped else None)
 
 
 @models.command("export")

@@ -20,7 +20,7 @@ from cellwarden.registry import Card, CellScore, Score, Source, check, digest, e
 from cellwarden.registry.page import page
 from cellwarden.registry.shelf import DIGESTS
 
-__all__ = ["DATA_SETS", "build", "make", "show"]
+__all__ = ["DATA_SETS", "NAME", "build", "list_digest", "make", "show"]
 
 NAME: Final = "soh"
 VERSION: Final = "1"
@@ -63,10 +63,19 @@ def build(data: Path, out: Path, page_file: Path | None = None) -> None:
     check(card)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{NAME}.cbor").write_bytes(content)
-    (out / DIGESTS).write_text(f"{card.digest}  {NAME}.cbor\n", encoding="utf-8")
+    list_digest(out, f"{NAME}.cbor", card.digest)
     if page_file is not None:
         page_file.parent.mkdir(parents=True, exist_ok=True)
         page_file.write_text(page(card), encoding="utf-8")
+
+
+def list_digest(folder: Path, file: str, found: str) -> None:
+    """Note the digest of a file in the folder's list, the others kept, by name."""
+    listed = folder / DIGESTS
+    lines = listed.read_text("utf-8").splitlines() if listed.is_file() else []
+    rows = {line.split()[1]: line for line in lines if line.strip()}
+    rows[file] = f"{found}  {file}"
+    listed.write_text("".join(f"{rows[name]}\n" for name in sorted(rows)), encoding="utf-8")
 
 
 def _read(data: Path, name: str) -> list[Series]:

@@ -29,15 +29,15 @@ __all__ = [
 
 _AH_PER_MICRO: Final = 1e-6
 # Protocol of `soh_features` and nominal capacity in Ah, as the sources state it.
-_NOMINAL_AH: Final = {
+NOMINAL_AH: Final = {
     "XJTU 2C": 2.0, "XJTU 3C": 2.0, "XJTU R2.5": 2.0, "XJTU R3": 2.0, "XJTU RW": 2.0,
     "XJTU Sim_satellite": 2.0, "TJU D1_NCA": 3.5, "TJU D2_NCM": 3.5, "TJU D3_NCM_NCA": 2.5,
     "HUST": 1.1, "MIT": 1.1,
 }  # fmt: skip
-SOH_BATCHES: Final = tuple(_NOMINAL_AH)
+SOH_BATCHES: Final = tuple(NOMINAL_AH)
 PULSE_GROUPS: Final = ("LMO_10Ah", "LFP_35Ah", "NMC_2.1Ah")
-_NOT_FEATURES: Final = frozenset({"batch", "cell", "row", "capacity", "published_split"})
-_PULSE_COLUMNS: Final = ("soc_pct", *(f"U{k}" for k in range(1, 22)))
+NOT_FEATURES: Final = frozenset({"batch", "cell", "row", "capacity", "published_split"})
+PULSE_COLUMNS: Final = ("soc_pct", *(f"U{k}" for k in range(1, 22)))
 _FOLDS: Final = 5
 _WATCHED_CYCLES: Final = 800
 
@@ -150,10 +150,10 @@ def soh(batch: str, data: Path | None = None) -> Task:
         told, folds = "training cells, grouped 5-fold", grouped_folds(every, _FOLDS, seed=0)
     else:
         told, folds = "training cells, leave one out", leave_one_out(every)
-    chosen = tuple(name for name in parts[0][1] if name not in _NOT_FEATURES)
+    chosen = tuple(name for name in parts[0][1] if name not in NOT_FEATURES)
     columns = {name: np.concatenate([table[name] for _, table in parts]) for name in
                (*chosen, "row", "capacity")}  # fmt: skip
-    target = columns["capacity"].astype(np.float64) / _NOMINAL_AH[batch]
+    target = columns["capacity"].astype(np.float64) / NOMINAL_AH[batch]
     measured = np.column_stack([columns[name].astype(np.float64) for name in (*chosen, "row")])
     return Task(
         name=f"soh.{batch.lower().replace(' ', '.')}",
@@ -185,8 +185,8 @@ def pulses(group: str, data: Path | None = None) -> Task:
         unit="1",
         target_name="capacity over nominal",
         protocol="whole batteries, grouped 5-fold",
-        columns=_PULSE_COLUMNS,
-        features=np.column_stack([table[name].astype(np.float64) for name in _PULSE_COLUMNS]),
+        columns=PULSE_COLUMNS,
+        features=np.column_stack([table[name].astype(np.float64) for name in PULSE_COLUMNS]),
         target=table["soh"].astype(np.float64),
         cell=cell.astype(np.int64),
         cells=every,

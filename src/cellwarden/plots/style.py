@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INKS", "MOST_CURVES", "SUFFIXES", "blank", "name_ramp", "ramp", "stacked", "write"]
+__all__ = [
+    "INKS",
+    "MOST_CURVES",
+    "SUFFIXES",
+    "beside",
+    "blank",
+    "name_ramp",
+    "ramp",
+    "stacked",
+    "write",
+]
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision.
 INKS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -90,10 +100,26 @@ def stacked(
     return figure, above, below
 
 
-def _figure() -> "Figure":
+def beside(title: str, acrosses: tuple[str, str], up: str) -> "tuple[Figure, Axes, Axes]":
+    """A wide figure with two pairs of axes; `up` names what runs up the right one.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    with _settings():
+        figure = _figure((1.5 * _SIZE_INCH[0], _SIZE_INCH[1]))
+        left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        for axes, across in zip((left, right), acrosses, strict=True):
+            axes.set_xlabel(across)
+        right.set_ylabel(up)
+    return figure, left, right
+
+
+def _figure(size_inch: tuple[float, float] = _SIZE_INCH) -> "Figure":
     from matplotlib.figure import Figure  # noqa: PLC0415  likewise
 
-    return Figure(figsize=_SIZE_INCH, layout="constrained")
+    return Figure(figsize=size_inch, layout="constrained")
 
 
 def _title(axes: "Axes", title: str, note: str) -> None:

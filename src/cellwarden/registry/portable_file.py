@@ -63,6 +63,7 @@ class Label:
     `target` is in `unit`; `column_units` are those of the columns in their order, or empty where
     none is stated. A source names the cells that were learnt from, with the digest of what was
     taken from each, or "". A score is a name, which says the cells and the unit, and a number.
+    `facts` are a card's other lines, each with its name.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Label:
     sources: tuple[Source, ...] = ()
     licence: str = ""
     scores: tuple[tuple[str, float], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not all(np.isfinite(score) for _, score in self.scores):
