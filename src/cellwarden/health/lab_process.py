@@ -32,6 +32,7 @@ _SHAPES: Final = (
 _CELLS: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 _NOISES: Final = (1e-4, 1e-3, 1e-2)
 _LABS: Final = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_LEAST_SCALE: Final = 1e-12  # of a target that is the same on every row
 _EVIDENCE_ROWS: Final = 240
 _USUAL_LAB: Final = 1.0  # until a second laboratory has been seen
 
@@ -159,4 +160,5 @@ def _evidence(
     root = np.linalg.cholesky(covariance)
     half = solve_triangular(root, target - target.mean(), lower=True, check_finite=False)
     count = len(target)
-    return float(-0.5 * count * np.log(half @ half / count) - np.log(np.diag(root)).sum())
+    scale = max(float(half @ half) / count, _LEAST_SCALE)
+    return float(-0.5 * count * np.log(scale) - np.log(np.diag(root)).sum())

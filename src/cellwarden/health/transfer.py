@@ -267,7 +267,7 @@ def _tuned_net(source: Source, target: Sample, _: _Table) -> Fitted:
     return _Scaled(inputs, net.predict, centre, spread)
 
 
-_EPOCHS: Final = 60
+_EPOCHS: Final = 30
 _BATCH: Final = 32
 
 

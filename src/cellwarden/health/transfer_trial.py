@@ -11,8 +11,9 @@ Rules
   again, all draws of a cell staying together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -26,7 +27,8 @@ from cellwarden.health.transfer import METHODS, SCRATCH, Method, from_scratch, l
 
 __all__ = ["COUNTS", "POOL", "Errors", "Ratio", "deal", "ratio", "try_pair"]
 
-COUNTS: Final = (0, 1, 2, 5, 10)
+# Known cells, and in how many draws: most where the question is.
+COUNTS: Final = MappingProxyType({0: 3, 1: 3, 2: 6, 5: 1, 10: 1})
 POOL: Final = 10
 _TEST_CELLS: Final = 24  # of a draw at most
 _TEST_ROWS: Final = 40  # of a cell, evenly over its life
@@ -73,13 +75,14 @@ def deal(target: Domain, draw: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def try_pair(
     sources: Sequence[Domain],
     target: Domain,
-    draws: Sequence[int],
+    counts: Mapping[int, int] = COUNTS,
     *,
-    counts: Sequence[int] = COUNTS,
     methods: Sequence[Method] = METHODS,
     seed: int = 0,
 ) -> list[Errors]:
     """Errors of all methods and of training from scratch, on the same draws. [unit]
+
+    `counts` says in how many draws each count of known cells is tried.
 
     Raises:
         UsageError: the target is among the sources.
@@ -90,13 +93,13 @@ def try_pair(
         [one.sample for one in sources], [one.early for one in sources], sources[0].choices, seed
     )
     found: dict[tuple[str, int], list[tuple[int, int, float]]] = {}
-    for draw in draws:
+    for draw in range(max(counts.values())):
         pool, test = deal(target, draw, seed)
         tested = thin(_of(target, test), _TEST_ROWS * len(test))
         early = target.early[np.isin(target.early_cell, pool)]
         early = early[np.unique(np.linspace(0, len(early) - 1, _EARLY_ROWS).round().astype(int))]
-        for count in counts:
-            if count > len(pool):
+        for count, most in counts.items():
+            if count > len(pool) or draw >= most:
                 continue
             mine = _of(target, pool[:count])
             fits: dict[str, Fitted] = {
