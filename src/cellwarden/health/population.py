@@ -28,7 +28,7 @@ from cellwarden.health.fade_law import RATES, Usage, clocks, fade, slopes, stres
 
 __all__ = ["History", "Population", "Posterior", "condition", "fit_population", "thinned"]
 
-POINTS: Final = 40
+_POINTS: Final = 40
 _ROUNDS: Final = 25
 _STEPS: Final = 12
 _PRIOR_CELLS: Final = 3.0
@@ -84,7 +84,7 @@ class Posterior:
 
 
 def thinned(
-    history: History, count: int = POINTS
+    history: History, count: int = _POINTS
 ) -> tuple[Float64[np.ndarray, " point"], Float64[np.ndarray, " point"]]:
     """Cycles and medians of equal stretches of what is known of a history. [1]"""
     known = np.isfinite(history.soh_fraction)

@@ -47,7 +47,7 @@ __all__ = [
 AGES: Final = (0.25, 0.5, 0.75)  # where the believed share of life lived parts the calibration
 _FOLDS: Final = 10
 _CORRECTION_FOLDS: Final = 5
-_MOMENTS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_MOMENTS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,15 +135,17 @@ def learn(
     end_of_life_fraction: float = 0.8,
     coverage: float = 0.9,
     corrected: bool = False,
+    found: Sequence[Trial] | None = None,
 ) -> Forecaster:
     """A forecaster from whole histories of other cells, calibrated on each left out in turn. [1]
 
-    With `corrected` what the curves miss of a life is learnt too (`life_correction`).
+    With `corrected` what the curves miss of a life is learnt too (`life_correction`); `found` are
+    trials already made of these very histories, else they are made.
 
     Raises:
         UsageError: there are fewer than two cells, or a stress has no such name.
     """
-    found = trials(histories, stresses, end_of_life_fraction)
+    found = trials(histories, stresses, end_of_life_fraction) if found is None else found
     correction = fit_correction(*correction_rows(found)) if corrected else None
     lives, bands = _errors(_corrected(found) if corrected else found, histories)
     span = np.stack([stress(one.usage, stresses) for one in histories])

@@ -20,21 +20,21 @@ Rules
 
 Source of the form: J. Wang et al., J. Power Sources 196, 3942 (2011), doi
 10.1016/j.jpowsour.2010.11.134 (power of throughput, Arrhenius); calendar and cycle terms added,
-J. Schmalstieg et al., J. Power Sources 257, 325 (2014). Profile: A. Raue et al., Bioinformatics 25,
-1923 (2009), doi 10.1093/bioinformatics/btp358. Sandwich over groups: K.-Y. Liang and S. L. Zeger,
-Biometrika 73, 13 (1986).
+J. Schmalstieg et al., J. Power Sources 257, 325 (2014). Sandwich over groups: K.-Y. Liang and
+S. L. Zeger, Biometrika 73, 13 (1986). Intervals: `profile`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from cellwarden.errors import UsageError
 from cellwarden.health.fade_law import Usage, stress
 from cellwarden.health.population import History, thinned
+from cellwarden.health.profile import Fit, Numbers, condition_number, fit, interval
 
 __all__ = ["BOUNDS", "Term", "Told", "Wear", "WearFit", "clock_rates", "fit_wear", "lost"]
 
@@ -43,7 +43,6 @@ BOUNDS: Final = {"log_rate": (-30.0, 2.0), "power": (0.2, 4.0), "weight": (-150.
 _STARTS: Final = 4
 _POINTS: Final = 30
 _FIRST: Final = 5  # first readings whose median is the state as new
-_PROFILE: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 12.0)  # standard errors from the best
 _COVERAGE: Final = 0.9
 _DAY_HOURS: Final = 24.0
 _SAME: Final = 0.01
@@ -130,18 +129,21 @@ def fit_wear(
         )
     points = [_loss(one, most_lost_fraction) for one in histories]
     problem = _Problem(terms, tuple(points), tuple(one.usage for one in histories))
-    best = problem.search()
+    low, high = _bounds(terms)
+    best = fit(problem, problem.starts(), low, high)
     of_cell = np.repeat(np.arange(len(points)), [len(cycle) - 1 for cycle, _ in points])
-    information, covariance = _sandwich(best.jac, best.fun, of_cell)
-    std = np.sqrt(np.diag(covariance))
-    numbers = tuple(problem.profile(best, k, float(std[k])) for k in range(len(names)))
-    unit = np.sqrt(np.diag(information))
-    blind = bool(np.any(unit == 0))  # a number that moves nothing
+    std = _sandwich(best, of_cell)
+    numbers = []
+    for k, name in enumerate(names):
+        # A cell counts as one reading: neighbouring points of a cell err together.
+        span = interval(problem, best, k, (low, high), len(points), _COVERAGE)
+        closed = bool(np.isfinite(span).all())
+        numbers.append(Told(name, float(best.numbers[k]), float(std[k]), *span, closed))
     return WearFit(
-        Wear(terms, best.x),
-        numbers,
-        float("inf") if blind else float(np.linalg.cond(information / np.outer(unit, unit))),
-        float(np.sqrt(2 * best.cost / len(points))),
+        Wear(terms, best.numbers),
+        tuple(numbers),
+        condition_number(best),
+        float(np.sqrt(best.square / len(points))),
         len(points),
         _alike(problem),
     )
@@ -163,72 +165,21 @@ class _Problem:
             parts.append((told[1:] - told[0] - loss[1:]) / np.sqrt(len(cycle) - 1))
         return np.concatenate(parts)
 
-    def search(self) -> Any:
-        """The best end of several starts."""
+    def starts(self) -> list[Numbers]:
+        """Laws that lose a few percent over the longest record."""
         rng = np.random.default_rng(0)
-        low, _ = _bounds(self.terms)
         longest = max(float(cycle[-1]) for cycle, _ in self.points)
         found = []
         for _ in range(_STARTS):
-            start = np.zeros(len(low))
+            start = np.zeros(len(_names(self.terms)))
             for term, at in zip(self.terms, _powers(self.terms), strict=True):
                 first = at - len(term.stresses) - 1
                 start[at] = rng.uniform(0.5, 1.5)
                 share = rng.uniform(0.03, 0.2) / len(self.terms)
                 start[first] = np.log(share ** (1 / start[at]) / longest)
                 start[first + 1 : at] = rng.normal(0.0, 10.0, at - first - 1)
-            found.append(self._solve(start, np.arange(len(low)), start))
-        return min(found, key=lambda one: float(one.cost))
-
-    def profile(self, best: Any, place: int, std: float) -> Told:
-        """How far a number can go, the others fitted again, until the fit is worse beyond chance.
-
-        A cell counts as one reading: neighbouring points of a cell err together.
-        """
-        from scipy.special import fdtri  # noqa: PLC0415  when it is used
-
-        low, high = _bounds(self.terms)
-        others = np.delete(np.arange(len(best.x)), place)
-        free = max(len(self.points) - len(best.x), 1)
-        inverse = np.linalg.pinv(best.jac.T @ best.jac, rcond=1e-12)
-        step = float(np.sqrt(inverse[place, place] * 2 * best.cost / free)) or 1.0
-        limit = 2 * best.cost * (1 + float(fdtri(1, free, _COVERAGE)) / free)
-        ends = []
-        for sign in (-1.0, 1.0):
-            at, end = best.x.copy(), sign * np.inf
-            before, near = float(best.x[place]), 0.0
-            for far in _PROFILE:
-                at[place] = best.x[place] + sign * far * step
-                if not low[place] < at[place] < high[place]:
-                    break
-                found = self._solve(at, others, at[others])
-                at[others] = found.x
-                # The root of the gain is nearly straight, so the crossing is read off between.
-                gain = float(np.sqrt(max(found.cost / best.cost - 1, 0.0)))
-                if 2 * found.cost > limit:
-                    part = (np.sqrt(limit / (2 * best.cost) - 1) - near) / (gain - near)
-                    end = before + float(part) * (float(at[place]) - before)
-                    break
-                before, near = float(at[place]), gain
-            ends.append(end)
-        told = bool(np.isfinite(ends).all())
-        name = _names(self.terms)[place]
-        return Told(name, float(best.x[place]), std, ends[0], ends[1], told)
-
-    def _solve(self, whole: np.ndarray, free: np.ndarray, start: np.ndarray) -> Any:
-        """Least squares over some of the numbers, the others held."""
-        from scipy.optimize import least_squares  # noqa: PLC0415  when it is used
-
-        low, high = (bound[free] for bound in _bounds(self.terms))
-        held = whole.copy()
-
-        def left(numbers: np.ndarray) -> np.ndarray:
-            held[free] = numbers
-            return self(held)
-
-        return least_squares(
-            left, np.clip(start, low, high), bounds=(low, high), x_scale="jac", max_nfev=100
-        )
+            found.append(start)
+        return found
 
 
 def _alike(problem: _Problem) -> bool:
@@ -272,16 +223,11 @@ def _bounds(terms: tuple[Term, ...]) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _sandwich(
-    jacobian: Float64[np.ndarray, "point number"],
-    left: Float64[np.ndarray, " point"],
-    of_cell: np.ndarray,
-) -> tuple[Float64[np.ndarray, "number number"], Float64[np.ndarray, "number number"]]:
-    """Fisher information, and the covariance of the numbers over cells."""
-    information = jacobian.T @ jacobian
-    count, width = int(of_cell.max()) + 1, jacobian.shape[1]
+def _sandwich(best: Fit, of_cell: Int64[np.ndarray, " point"]) -> Numbers:
+    """Standard errors of the numbers over cells. [units of the law]"""
+    count, width = int(of_cell.max()) + 1, len(best.numbers)
     scores = np.zeros((count, width))
-    np.add.at(scores, of_cell, jacobian * left[:, None])
-    inverse = np.linalg.pinv(information, rcond=1e-12)
-    factor = count / max(count - width, 1)
-    return information, factor * inverse @ (scores.T @ scores) @ inverse
+    np.add.at(scores, of_cell, best.slopes * best.left[:, None])
+    inverse = np.linalg.pinv(best.slopes.T @ best.slopes, rcond=1e-12)
+    covariance = inverse @ (scores.T @ scores) @ inverse * count / max(count - width, 1)
+    return np.asarray(np.sqrt(np.diag(covariance)))
