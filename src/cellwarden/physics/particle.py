@@ -43,7 +43,8 @@ _HOUR: Final = 3600.0
 class Electrode:
     """An electrode: how much it takes, how fast, how full it is when the cell is full.
 
-    `exchange_ampere` is the k of the exchange current, at 25 °C.
+    `exchange_ampere` is the k of the exchange current, it and the time of diffusion are of 25 °C;
+    activation energies say how both change with temperature (Arrhenius).
     """
 
     capacity_ah: float
@@ -52,6 +53,7 @@ class Electrode:
     exchange_ampere: float
     potential: Callable[[np.ndarray], np.ndarray]
     activation_joule_per_mole: float = 0.0
+    diffusion_activation_joule_per_mole: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,26 +129,22 @@ def step(
     volts = 0.0
     kelvin = celsius - ABSOLUTE_ZERO_CELSIUS
     for place, (electrode, sign) in enumerate(((cell.positive, -1.0), (cell.negative, 1.0))):
-        slope = _surface_slope(electrode, sign * current_ampere)
-        filled[place] = _diffuse(filled[place], slope, period_second / electrode.diffusion_second)
+        cold = (1 / kelvin - 1 / _REFERENCE_KELVIN) / GAS_CONSTANT
+        diffusion = electrode.diffusion_second * float(
+            np.exp(electrode.diffusion_activation_joule_per_mole * cold)
+        )
+        # Slope of the filled share at the surface, over the radius.
+        slope = sign * current_ampere / (_HOUR * electrode.capacity_ah) * diffusion / 3
+        filled[place] = _diffuse(filled[place], slope, period_second / diffusion)
         surface = float(np.clip(filled[place, -1] + slope / (2 * cell.shell_count), EDGE, 1 - EDGE))
         at = surface * (TABLE_POINTS - 1)
         potential = np.interp(at, np.arange(TABLE_POINTS), cell.tables[place])
-        speed = np.exp(
-            electrode.activation_joule_per_mole
-            / GAS_CONSTANT
-            * (1 / _REFERENCE_KELVIN - 1 / kelvin)
-        )
+        speed = np.exp(-electrode.activation_joule_per_mole * cold)
         exchange = electrode.exchange_ampere * speed * np.sqrt(surface * (1 - surface))
         over = np.arcsinh(current_ampere / (2 * exchange))
         volts += -sign * float(potential)
         volts += float(2 * GAS_CONSTANT * kelvin / FARADAY * over)
     return Shells(filled), volts + current_ampere * cell.ohm
-
-
-def _surface_slope(electrode: Electrode, filling_ampere: float) -> float:
-    """Slope of the filled share at the surface, over the radius. [1]"""
-    return filling_ampere / (_HOUR * electrode.capacity_ah) * electrode.diffusion_second / 3
 
 
 def _diffuse(

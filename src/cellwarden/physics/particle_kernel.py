@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from numba import njit
 
 from cellwarden.domain.units import ABSOLUTE_ZERO_CELSIUS, FARADAY, GAS_CONSTANT
-from cellwarden.physics.particle import EDGE, Particles, Shells
+from cellwarden.physics.particle import EDGE, Electrode, Particles, Shells
 
 __all__ = ["run"]
 
@@ -66,7 +66,9 @@ def _run_raw(  # noqa: PLR0917  compiled calls take no keywords
         total = ampere[row] * ohm
         for place in range(2):
             sign = 2.0 * place - 1.0
-            capacity, diffusion, exchange, activation = electrodes[place]
+            capacity, diffusion, exchange, activation, diffusion_activation = electrodes[place]
+            cold = (1.0 / kelvin - 1.0 / _REFERENCE) / _GAS
+            diffusion = diffusion * np.exp(diffusion_activation * cold)
             slope = sign * ampere[row] / (3600.0 * capacity) * diffusion / 3.0
             _diffuse(filled[place], work, slope, period / diffusion)
             surface = filled[place, count - 1] + slope / (2.0 * count)
@@ -74,8 +76,7 @@ def _run_raw(  # noqa: PLR0917  compiled calls take no keywords
             at = surface * (points - 1)
             left = min(int(at), points - 2)
             rise = tables[place, left + 1] - tables[place, left]
-            speed = np.exp(activation / _GAS * (1.0 / _REFERENCE - 1.0 / kelvin))
-            current = exchange * speed * np.sqrt(surface * (1.0 - surface))
+            current = exchange * np.exp(-activation * cold) * np.sqrt(surface * (1.0 - surface))
             total -= sign * (tables[place, left] + (at - left) * rise)
             total += _THERMAL * kelvin * np.arcsinh(ampere[row] / (2.0 * current))
         volts[row] = total
@@ -97,13 +98,18 @@ def run(
     A row's current is taken to have flowed since the row before it.
     """
     filled = shells.filled_fraction.copy()
-    electrodes = np.array(
-        [
-            (e.capacity_ah, e.diffusion_second, e.exchange_ampere, e.activation_joule_per_mole)
-            for e in (cell.positive, cell.negative)
-        ]
-    )
+    electrodes = np.array([_numbers(one) for one in (cell.positive, cell.negative)])
     volts = _run(
         filled, test_time_second, current_ampere, celsius, electrodes, cell.tables, cell.ohm
     )
     return Shells(filled), volts
+
+
+def _numbers(electrode: Electrode) -> tuple[float, ...]:
+    return (
+        electrode.capacity_ah,
+        electrode.diffusion_second,
+        electrode.exchange_ampere,
+        electrode.activation_joule_per_mole,
+        electrode.diffusion_activation_joule_per_mole,
+    )
