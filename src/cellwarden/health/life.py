@@ -64,13 +64,15 @@ def remaining(
 
 
 def end_of_life(
-    cycle_count: Int64[np.ndarray, " cycle"], measured_fraction: Float64[np.ndarray, " cycle"]
+    cycle_count: Int64[np.ndarray, " cycle"],
+    measured_fraction: Float64[np.ndarray, " cycle"],
+    fraction: float = END_OF_LIFE_FRACTION,
 ) -> int | None:
     """The cycle at which the measured capacity, smoothed, first lies below the end of life. [1]"""
     half = _SMOOTH_COUNT // 2
     padded = np.pad(measured_fraction, half, mode="edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, _SMOOTH_COUNT), axis=1)
-    below = np.flatnonzero(smooth < END_OF_LIFE_FRACTION)
+    below = np.flatnonzero(smooth < fraction)
     return int(cycle_count[below[0]]) if len(below) else None
 
 
