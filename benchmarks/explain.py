@@ -290,8 +290,8 @@ def _misfit(sample: Sample, cells: np.ndarray) -> np.ndarray:
 
 def run(*, quick: bool = False) -> dict[str, Any]:
     """The figures."""
-    seen, told = explained(), asked(1 if quick else 6)
-    lean, bad = leaning(quick=quick), bad_labels(1 if quick else 20)
+    seen, told = explained(), asked(1 if quick else 4)
+    lean, bad = leaning(quick=quick), bad_labels(1 if quick else 10)
     figures = [
         figure("health.explain.additivity", max(r["additivity"] for r in seen
                if r["who"] != "XGBoost"), "unit of the target", "3 tasks, 5 algorithms", "<=1e-9"),

@@ -123,7 +123,7 @@ def attribute(
         return Attribution(names, base, moved, held, "parts")
 
     def told(rows: Float64[np.ndarray, "item column"]) -> Float64[np.ndarray, " item"]:
-        return np.clip(whole.fitted.predict(rows).mean, whole.least, whole.most)
+        return np.asarray(np.clip(whole.fitted.predict(rows).mean, whole.least, whole.most))
 
     if groups is None:
         groups, labels, method = [[k] for k in range(len(names))], names, "orders"
