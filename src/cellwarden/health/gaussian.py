@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-__all__ = ["GaussianProcess", "fit_gaussian_process"]
+__all__ = ["GaussianProcess", "fit_gaussian_process", "joint_covariance"]
 
 # Line, bump, length of the bump, noise; of a target and of features of unit spread.
 _GRID: Final = tuple(
@@ -105,6 +105,17 @@ def fit_gaussian_process(
         emphasis=emphasis,
         # 10^(p(y - centre)) over this is the weight that the row would have had
         noise_level=float(np.mean(10.0 ** (emphasis * (target - centre)))),
+    )
+
+
+def joint_covariance(
+    features: Float64[np.ndarray, "row column"], setting: Float64[np.ndarray, " setting"]
+) -> Float64[np.ndarray, "row row"]:
+    """Covariance of rows, noise included, of a target of unit spread. [1]"""
+    line, square = _products(features, features)
+    a, b, length, noise = setting
+    return np.asarray(
+        a * line + b * np.exp(-square / (2 * length**2)) + noise * np.eye(len(features))
     )
 
 

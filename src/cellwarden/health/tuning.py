@@ -29,7 +29,7 @@ from jaxtyping import Float64, Int64
 
 from cellwarden.domain import Explanation
 from cellwarden.errors import UsageError
-from cellwarden.health.explain import contributions
+from cellwarden.health.explain import attribute
 from cellwarden.health.learner import Algorithm, Prepared, Setting, Told, fit_prepared
 from cellwarden.health.task import Fold, Sample, grouped_folds
 
@@ -115,22 +115,30 @@ class Tuned:
             low[rows] = -reached(width - mean, self.weight, coverage)
         return low, high
 
-    def explain(self, features: Float64[np.ndarray, " column"]) -> Explanation:
+    def explain(
+        self,
+        features: Float64[np.ndarray, " column"],
+        groups: Sequence[Sequence[int]] | None = None,
+    ) -> Explanation:
         """What each column moved one prediction from that at the training medians.
 
-        Exact Shapley values: base and contributions add up to `predict`. [unit of the target]
+        Exact Shapley values: base and contributions add up to `predict`. Where the prediction was
+        held to the training range that has an entry of its own, its value what was not held.
+        `groups` of the chosen columns are for a fit without a closed form. [unit of the target]
+
+        Raises:
+            UsageError: such a fit has too many columns, and no groups are given.
         """
-        usual = features.astype(np.float64)
-        usual[self.whole.taken] = self.whole.fill
-        at = self.whole.taken
-
-        def told(parts: Float64[np.ndarray, "item column"]) -> Float64[np.ndarray, " item"]:
-            rows = np.repeat(usual[None, :], len(parts), axis=0)
-            rows[:, at] = parts
-            return self.whole.predict(rows).mean
-
-        base, moved = contributions(told, features[at], usual[at])
-        return Explanation(base, self.chosen.columns, tuple(features[at].tolist()), moved)
+        told = attribute(self.whole, self.chosen.columns, features[None], groups)
+        taken = features[self.whole.taken]
+        grouped = told.method == "orders of groups"
+        values = np.full(len(told.names), np.nan) if grouped else taken
+        names, moved = told.names, told.moved[0]
+        if held := float(told.held[0]):
+            names = (*names, "held to the range of training")
+            values = np.append(values, told.base + moved.sum())
+            moved = np.append(moved, held)
+        return Explanation(told.base, names, tuple(values.tolist()), tuple(moved.tolist()))
 
 
 def tune(
