@@ -24,7 +24,7 @@ from cellwarden.health.own_table import Wish, find_in_table, first_of_each
 from cellwarden.health.task import Task
 from cellwarden.health.tasks import NOMINAL_AH, NOT_FEATURES, PULSE_COLUMNS
 
-__all__ = ["files_in", "find"]
+__all__ = ["files_in", "find", "records_in"]
 
 _AH_PER_MICRO: Final = 1e-6
 _LCO_NOMINAL_MAH: Final = 45.0
@@ -60,6 +60,26 @@ def find(paths: Sequence[Path], kind: Kind, wish: Wish | None = None) -> tuple[F
             or _none(known, asked.group)
         )
     return tuple(known)
+
+
+def records_in(paths: Sequence[Path], nominal_ah: float | None = None) -> list[Series]:
+    """The testers' records among some files or folders.
+
+    Raises:
+        UsageError: a path is not there.
+        DataError: none of the files is a record.
+    """
+    content = _contents(files_in(paths), single=len(paths) == 1 and paths[0].is_file())
+    records = [one for _, one in content if isinstance(one, Series)]
+    if not records:
+        raise DataError("no file is a record of a cell", hint="Name testers' files, one a cell.")
+    return _rated(records, nominal_ah)
+
+
+def _rated(records: Sequence[Series], nominal_ah: float | None) -> list[Series]:
+    if nominal_ah is None:
+        return list(records)
+    return [replace(one, nominal_capacity_ah=nominal_ah) for one in records]
 
 
 def _within(group: str, asked: str) -> bool:
@@ -304,8 +324,7 @@ def _records(records: Sequence[Series], kind: Kind, wish: Wish) -> Found:
     from cellwarden.health.soh import SCALES  # noqa: PLC0415  only where records are read
     from cellwarden.health.training import observe  # noqa: PLC0415  likewise
 
-    if wish.nominal_ah is not None:
-        records = [replace(one, nominal_capacity_ah=wish.nominal_ah) for one in records]
+    records = _rated(records, wish.nominal_ah)
     if len({one.name for one in records}) < len(records):
         raise UsageError("two records have one name", hint="Give each cell a file of its own name.")
     rows = observe(records)

@@ -73,6 +73,18 @@ RECIPES: Final = (
         repeat_count=REPEATS,
         flat=False,
     ),
+    Recipe(
+        "life-nmc-fade",
+        "Life of NMC811 cells from temperature and capacity of their first hundred cycles",
+        "life",
+        "tbsi_nmc",
+        ("capacity.parquet",),
+        "fade",
+        ("ridge", "PLSR", "ridge and process"),
+        "Sunwoda NMC811 / Si-graphite under nine-step fast charge at 25 to 55 °C; the end is 80 %"
+        " of 1.1 Ah..",
+        flat=False,
+    ),
     _charge_ends("soh-xjtu-ncm", "XJTU", "NCM 18650 cells (XJTU)", "xjtu"),
     _charge_ends("soh-tju-nca", "TJU D1_NCA", "NCA 18650 cells (TJU)", "tju"),
     _charge_ends("soh-tju-ncm", "TJU D2_NCM", "NCM 18650 cells (TJU)", "tju"),
