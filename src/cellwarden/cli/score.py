@@ -15,13 +15,22 @@ from rich.table import Table
 
 from cellwarden.cli.choose import figures_of, kind_of, plain
 from cellwarden.errors import UsageError
-from cellwarden.health.layouts import find
+from cellwarden.health.layouts import find, records_in
 from cellwarden.health.own_table import Wish
 from cellwarden.health.portable import Portable
 from cellwarden.health.soc_trial import Entered, coverage_span
+from cellwarden.registry.card import Source
 from cellwarden.registry.circuits import DriveTrial, try_circuit
 from cellwarden.registry.portable_file import Label
-from cellwarden.registry.shelf import open_circuit, open_portable, read_circuit, read_portable
+from cellwarden.registry.served_trial import try_served
+from cellwarden.registry.shelf import (
+    load,
+    load_card,
+    open_circuit,
+    open_portable,
+    read_circuit,
+    read_portable,
+)
 from cellwarden.registry.trial import Trial, kin, training_marks, try_out
 
 __all__ = ["opened", "score_command"]
@@ -44,6 +53,9 @@ def score_command(
     if kind == "soc":
         _score_drives(model, data, as_json=as_json)
         return
+    if model == "soh" and not Path(model).is_file():
+        _score_records(data, kind, wish, as_json=as_json)
+        return
     saved, label, digest = opened(model)
     if label.kind != kind_of(kind):
         raise UsageError(
@@ -53,11 +65,26 @@ def score_command(
         _folders(data), label.kind, Wish(wish.cell, wish.target, wish.features, "", wish.nominal_ah)
     )
     trial = try_out(saved, label, groups, wish.group)
-    told = _values(trial, label, digest)
+    told = _values(trial, label, digest, "90")
     if as_json:
         print(json.dumps(told))  # noqa: T201  one object for a program
         return
     _print(Console(), trial, label, digest)
+
+
+def _score_records(data: Path, kind: str, wish: Wish, *, as_json: bool) -> None:
+    """The served model, whose file is of its own kind, on testers' records."""
+    if kind != "soh":
+        raise UsageError(f"soh is a model of soh, not {kind}", hint="--task soh")
+    model, card = load(), load_card()
+    cells = tuple(cell for source in card.sources for cell in source.cells)
+    label = Label("soh", "soh", "state of health", "1", sources=(Source("", "", "", cells),))
+    trial = try_served(model, records_in(_folders(data), wish.nominal_ah))
+    if as_json:
+        told = _values(trial, label, card.digest, f"{model.full.coverage:.0%}".rstrip("%"))
+        print(json.dumps(told))  # noqa: T201  one object for a program
+        return
+    _print(Console(), trial, label, card.digest)
 
 
 def _score_drives(model: str, data: Path, *, as_json: bool) -> None:
@@ -155,7 +182,7 @@ def _folders(data: Path) -> list[Path]:
     return [data] if files or not folders else folders
 
 
-def _values(trial: Trial, label: Label, digest: str) -> dict[str, Any]:
+def _values(trial: Trial, label: Label, digest: str, percent: str) -> dict[str, Any]:
     """The trial as every command gives figures."""
     unit, stem = label.unit, f"score.{label.name}"
     first = trial.rows[0]
@@ -166,6 +193,7 @@ def _values(trial: Trial, label: Label, digest: str) -> dict[str, Any]:
     for one in figures:
         one["name"] = one["name"].replace(f"{stem}.{label.name}.", f"{stem}.")
         if one["name"].endswith("coverage90"):
+            one["name"] = one["name"].replace("coverage90", f"coverage{percent}")
             one["interval95"] = [plain(first.coverage_low), plain(first.coverage_high)]
     figures += figures_of(stem, trial.rows[1:], unit, data)
     rows: list[dict[str, Any]] = []
@@ -197,7 +225,7 @@ def _print(console: Console, trial: Trial, label: Label, digest: str) -> None:
     console.print(escape(f"learnt from {len(names)} cells: {shown}"), style="dim")
     for words in trial.warnings:
         console.print(f"[yellow]![/yellow] {escape(words)}")
-    heads = (f"RMSE, {unit}", f"MAE, {unit}", "MAPE, %", "inside 90 %", "rows")
+    heads = (f"RMSE, {unit}", f"MAE, {unit}", "MAPE, %", "inside", "rows")
     table = _grid(f"{label.target}: {trial.found.group}", *heads)
     for row in trial.rows:
         inside = (

@@ -6,7 +6,7 @@ extra are imported when something is fitted, never before.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from cellwarden.health.task import Sample
 __all__ = ["ALGORITHMS", "named"]
 
 _Table = Float64[np.ndarray, "item column"]
+_PROCESS_ROWS: Final = 400  # of a Gaussian process, whose cost grows as their cube
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,16 @@ class _Process:
 
     def predict(self, features: _Table) -> Told:
         return Told(*self.process(features))
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """A process of which nobody asks how sure it is: what that takes is not kept."""
+
+    process: GaussianProcess
+
+    def predict(self, features: _Table) -> Told:
+        return Told(self.process.mean(features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +118,14 @@ def _survival(sample: Sample, setting: Setting, _: int) -> Fitted:
 
 
 def _process(sample: Sample, setting: Setting, _: int) -> Fitted:
+    if len(sample.target) > _PROCESS_ROWS:
+        few = np.linspace(0, len(sample.target) - 1, _PROCESS_ROWS).round().astype(np.int64)
+        sample = sample.rows(few)
     emphasis = setting.get("emphasis", 0.0) if sample.logarithmic else 0.0
-    return _Process(fit_gaussian_process(sample.features, sample.target, emphasis))
+    process = fit_gaussian_process(sample.features, sample.target, emphasis)
+    if setting.get("spread", 1.0):
+        return _Process(process)
+    return _Means(replace(process, roots=np.empty((0, 0, 0))))
 
 
 def _pair(sample: Sample, setting: Setting, seed: int) -> Fitted:
@@ -168,13 +185,16 @@ def _elastic(setting: Setting, seed: int) -> Any:
     )
 
 
-def _vectors(setting: Setting, _: int) -> Any:
+def _vectors(sample: Sample, setting: Setting, _: int) -> Fitted:
+    """Support vectors; the width of a bump grows with the number of columns."""
     from sklearn.compose import TransformedTargetRegressor  # noqa: PLC0415  when it is used
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415  likewise
     from sklearn.svm import SVR  # noqa: PLC0415  likewise
 
-    inner = SVR(C=setting["cost"], gamma=setting["gamma"], epsilon=0.1)
-    return TransformedTargetRegressor(inner, transformer=StandardScaler())
+    bump = setting["gamma"] / max(len(sample.columns), 1)
+    inner = SVR(C=setting["cost"], gamma=bump, epsilon=setting["tube"])
+    model = TransformedTargetRegressor(inner, transformer=StandardScaler())
+    return _Estimator(model.fit(sample.features, sample.target))
 
 
 def _adaptive(setting: Setting, seed: int) -> Any:
@@ -200,8 +220,9 @@ def _forest(kind: str) -> Callable[[Setting, int], Any]:
             else ensemble.ExtraTreesRegressor
         )
         return forest(
-            n_estimators=50, min_samples_leaf=leaf, max_features=0.5, random_state=seed, n_jobs=1
-        )
+            n_estimators=50, min_samples_leaf=leaf, max_features=setting.get("share", 0.5),
+            random_state=seed, n_jobs=1,
+        )  # fmt: skip
 
     return make
 
@@ -300,8 +321,9 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
     Algorithm(
         "SVR",
         "a few hundred rows with outliers",
-        _sklearn(_vectors),
-        tuple({"cost": c, "gamma": g} for c in (1.0, 10.0) for g in (0.02, 0.1)),
+        _vectors,
+        tuple({"cost": c, "gamma": g, "tube": t} for c, g, t in (
+            (10.0, 0.3, 0.03), (100.0, 0.1, 0.03), (10.0, 1.5, 0.03), (1.0, 0.3, 0.1))),
     ),
     Algorithm("AdaBoost", "small tables with steps", _sklearn(_adaptive),
               _each("depth", 2, 3, 4, 6)),
@@ -309,7 +331,8 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
     Algorithm("random forest", "mixed cells, little tuning", _sklearn(_forest("random forest")),
               _LEAVES),
     Algorithm("extra trees", "as random forest, smoother and faster",
-              _sklearn(_forest("extra trees")), _LEAVES),
+              _sklearn(_forest("extra trees")),
+              tuple({"leaf": n, "share": s} for n in (1, 2) for s in (0.5, 1.0))),
     Algorithm(
         "LightGBM",
         "thousands of rows, mixed cells",

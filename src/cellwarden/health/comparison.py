@@ -24,6 +24,7 @@ from cellwarden.health.found import Kind
 from cellwarden.health.learner import Algorithm
 from cellwarden.health.scoring import COVERAGE, Answer, Row, carried, evaluate, score
 from cellwarden.health.task import Task
+from cellwarden.health.tuning import Tuned
 
 __all__ = [
     "CHOICE",
@@ -87,7 +88,10 @@ def together(parts: Sequence[Answer]) -> Answer:
     """The answers of several folds as one. [unit]"""
     numbers = ("row", "mean", "low", "high", "naive_low", "naive_high")
     joined = {name: np.concatenate([getattr(one, name) for one in parts]) for name in numbers}
-    return Answer(**joined, tuned=tuple(fit for one in parts for fit in one.tuned))
+    scale = None
+    if all(one.scale is not None for one in parts):
+        scale = np.concatenate([np.asarray(one.scale) for one in parts])
+    return Answer(**joined, tuned=tuple(fit for one in parts for fit in one.tuned), scale=scale)
 
 
 def choice_of(answers: Mapping[str, Sequence[Answer]]) -> Answer:
@@ -101,6 +105,7 @@ def choice_of(answers: Mapping[str, Sequence[Answer]]) -> Answer:
 
 def _inner_error(answer: Answer) -> float:
     (fit,) = answer.tuned
+    assert isinstance(fit, Tuned)  # noqa: S101  `told_by_fold` tunes nothing else
     return fit.chosen.error * fit.chosen.natural_error
 
 

@@ -35,7 +35,8 @@ class Found:
     """A task without folds, and how its rows were found.
 
     `group` names the batch, `split` tells which cells the files state to be `train` or `test`,
-    `marks` stand in the order of the task's cells.
+    `marks` stand in the order of the task's cells. Where there is a `past`, these columns were
+    measured at the row itself, and what `causal.past_columns` makes of them stands beside.
     """
 
     task: Task
@@ -47,6 +48,7 @@ class Found:
     left_out: Mapping[str, str] = field(default_factory=dict)
     split: Mapping[str, str] = field(default_factory=dict)
     nominal_ah: float | None = None
+    past: tuple[str, ...] = ()
 
     def only(self, chosen: Sequence[int]) -> "Found":
         """Some of the cells, by number.

@@ -17,20 +17,24 @@ import numpy as np
 
 from cellwarden.domain import Series, Table
 from cellwarden.errors import DataError, Error, UsageError
+from cellwarden.health import pulse
+from cellwarden.health.causal import AGE, choices, past_columns
 from cellwarden.health.early_life import CHOICES, COLUMNS, life_features
 from cellwarden.health.fade_life import find_fade
 from cellwarden.health.found import Found, Kind, marks_of
 from cellwarden.health.own_table import Wish, find_in_table, first_of_each
 from cellwarden.health.task import Task
-from cellwarden.health.tasks import NOMINAL_AH, NOT_FEATURES, PULSE_COLUMNS
+from cellwarden.health.tasks import NOMINAL_AH, NOT_FEATURES, PULSE_VOLTAGES
 
-__all__ = ["files_in", "find"]
+__all__ = ["files_in", "find", "records_in"]
 
 _AH_PER_MICRO: Final = 1e-6
+_FIT_ROWS: Final = 480
 _LCO_NOMINAL_MAH: Final = 45.0
 _CURVES: Final = "qd_uAh"
 _CHARGE_ENDS: Final = frozenset({"batch", "cell", "row", "cc_q", "cv_q", "capacity"})
-_PULSES: Final = frozenset({"group", "battery", "soh", *PULSE_COLUMNS})
+_CHARGE: Final = "soc_pct"
+_PULSES: Final = frozenset({"group", "battery", "soh", _CHARGE, *PULSE_VOLTAGES})
 _SPECTRA: Final = frozenset({"cell", "cycle", "capacity_mAh", "relative_capacity"})
 _FADE: Final = frozenset({"cell", "temperature_C", "cycle", "capacity_Ah"})
 _SIDE: Final = (".md", ".txt", ".toml", ".json", ".sha256", ".pdf", ".png", ".svg", ".html")
@@ -60,6 +64,26 @@ def find(paths: Sequence[Path], kind: Kind, wish: Wish | None = None) -> tuple[F
             or _none(known, asked.group)
         )
     return tuple(known)
+
+
+def records_in(paths: Sequence[Path], nominal_ah: float | None = None) -> list[Series]:
+    """The testers' records among some files or folders.
+
+    Raises:
+        UsageError: a path is not there.
+        DataError: none of the files is a record.
+    """
+    content = _contents(files_in(paths), single=len(paths) == 1 and paths[0].is_file())
+    records = [one for _, one in content if isinstance(one, Series)]
+    if not records:
+        raise DataError("no file is a record of a cell", hint="Name testers' files, one a cell.")
+    return _rated(records, nominal_ah)
+
+
+def _rated(records: Sequence[Series], nominal_ah: float | None) -> list[Series]:
+    if nominal_ah is None:
+        return list(records)
+    return [replace(one, nominal_capacity_ah=nominal_ah) for one in records]
 
 
 def _within(group: str, asked: str) -> bool:
@@ -130,6 +154,7 @@ def _charge_ends(path: Path, table: Table) -> Iterator[Found]:
     labels = np.array([lab if lab in NOMINAL_AH else f"{lab} {one}" for one in batches])
     for label in dict.fromkeys(labels.tolist()):
         own = table.rows(labels == label)
+        own = own.rows(np.argsort(own["row"], kind="stable"))
         nominal = NOMINAL_AH.get(label)
         target = own["capacity"].astype(np.float64) / (nominal or 1.0)
         names = [
@@ -158,14 +183,29 @@ def _charge_ends(path: Path, table: Table) -> Iterator[Found]:
             split={
                 n: str(s) for n, s in zip(names, stated, strict=False) if s in ("train", "test")
             },
-            task=replace(found.task, choices={"charge": chosen}),
+            task=_with_past(found.task, chosen),
+            past=chosen,
         )
+
+
+def _with_past(task: Task, chosen: tuple[str, ...]) -> Task:
+    """The task with what each charge gets from those before it; rows stand in their order."""
+    names, told = past_columns(chosen, task.features[:, : len(chosen)], task.cell)
+    return replace(
+        task,
+        columns=(*task.columns, *names),
+        features=np.column_stack([task.features, told]),
+        choices=choices(chosen),
+        fit_row_count=_FIT_ROWS,
+    )
 
 
 def _pulses(path: Path, table: Table) -> Iterator[Found]:
     for group in dict.fromkeys(table["group"].tolist()):
         own = table.rows(table["group"] == group)
-        measured = np.column_stack([own[name].astype(np.float64) for name in PULSE_COLUMNS])
+        voltage = np.column_stack([own[name].astype(np.float64) for name in PULSE_VOLTAGES])
+        charge = own[_CHARGE].astype(np.float64)
+        measured = np.column_stack([charge, pulse.pulse_columns(voltage)])
         names = [str(one) for one in own["battery"].tolist()]
         target = own["soh"].astype(np.float64)
         found = _assembled(
@@ -174,12 +214,16 @@ def _pulses(path: Path, table: Table) -> Iterator[Found]:
             path,
             names,
             target,
-            PULSE_COLUMNS,
+            (_CHARGE, *pulse.COLUMNS),
             measured,
         )
-        taken = {"cell": "battery", "target": "soh", "features": ", ".join(PULSE_COLUMNS)}
+        taken = {
+            "cell": "battery",
+            "target": "soh",
+            "features": f"{_CHARGE}, U1 to U21 and their steps",
+        }
         # The pulses are one look at a retired cell: it has no past to carry forward.
-        task = replace(found.task, carried={})
+        task = replace(found.task, carried={}, choices=pulse.choices(_CHARGE))
         yield replace(found, taken=taken, nominal_ah=float(own["nominal_Ah"][0]), task=task)
 
 
@@ -215,7 +259,7 @@ def _assembled(  # noqa: PLR0917  the columns of one table
     every, place = np.unique(np.array(names)[good], return_inverse=True)
     place = place.astype(np.int64)
     target, measured = target[good], measured[good]
-    more = () if order is None else ("cycle_count",)
+    more = () if order is None else (AGE,)
     values = measured if order is None else np.column_stack([measured, order[good]])
     carried = first_of_each(target, place, None if order is None else order[good])
     task = Task(
@@ -304,8 +348,7 @@ def _records(records: Sequence[Series], kind: Kind, wish: Wish) -> Found:
     from cellwarden.health.soh import SCALES  # noqa: PLC0415  only where records are read
     from cellwarden.health.training import observe  # noqa: PLC0415  likewise
 
-    if wish.nominal_ah is not None:
-        records = [replace(one, nominal_capacity_ah=wish.nominal_ah) for one in records]
+    records = _rated(records, wish.nominal_ah)
     if len({one.name for one in records}) < len(records):
         raise UsageError("two records have one name", hint="Give each cell a file of its own name.")
     rows = observe(records)

@@ -12,26 +12,62 @@ eq. 43.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from cellwarden.health.learner import Algorithm
+from cellwarden.errors import UsageError
+from cellwarden.health.learner import Algorithm, Told
 from cellwarden.health.task import Task
-from cellwarden.health.tuning import Tuned, tune
+from cellwarden.health.tuning import by_cell, tune
 
-__all__ = ["Answer", "Row", "carried", "evaluate", "interval_score", "score"]
+__all__ = [
+    "Answer", "Learnt", "Row", "answered", "carried", "evaluate", "interval_score", "pooled",
+    "score", "together",
+]  # fmt: skip
 
 COVERAGE: Final = 0.9
 _DRAWS: Final = 2000
 
 
+class Learnt(Protocol):
+    """What was tuned on the training cells of a fold: one candidate, or a mean of several."""
+
+    @property
+    def chosen(self) -> object:
+        """What was chosen, for people."""
+        ...
+
+    @property
+    def error(self) -> float:
+        """Root mean squared error on training cells left out. [unit of what is learnt]"""
+        ...
+
+    @property
+    def training_error(self) -> float:
+        """Root mean squared error on what was learnt from. [unit of what is learnt]"""
+        ...
+
+    def predict(self, features: Float64[np.ndarray, "item column"]) -> Told:
+        """Predictions. [unit of what is learnt]"""
+        ...
+
+    def interval(
+        self, features: Float64[np.ndarray, "item column"], coverage: float
+    ) -> tuple[Float64[np.ndarray, " item"], Float64[np.ndarray, " item"]]:
+        """Where the truth lies. [unit of what is learnt]"""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Predictions of the rows that were tested, in the task's unit; NaN: no interval."""
+    """Predictions of the rows that were tested, in the task's unit; NaN: no interval.
+
+    `scale` is how far the fit of a row's fold erred on its own training cells left out.
+    """
 
     row: Int64[np.ndarray, " item"]
     mean: Float64[np.ndarray, " item"]
@@ -39,7 +75,8 @@ class Answer:
     high: Float64[np.ndarray, " item"]
     naive_low: Float64[np.ndarray, " item"]
     naive_high: Float64[np.ndarray, " item"]
-    tuned: tuple[Tuned, ...] = ()
+    tuned: tuple[Learnt, ...] = ()
+    scale: Float64[np.ndarray, " item"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +116,88 @@ def evaluate(
 
     With several algorithms the choice among them is part of the tuning.
     """
+    tuned = [
+        tune(algorithms, task.training(fold), task.choices, seed, repeat_count)
+        for fold in task.folds
+    ]
+    return answered(task, tuned, coverage)
+
+
+def answered(task: Task, tuned: Sequence[Learnt], coverage: float = COVERAGE) -> Answer:
+    """The test cells of every fold as told by what was tuned for it, in order. [unit]"""
     parts = []
     normal = NormalDist().inv_cdf(0.5 + coverage / 2)
-    for fold in task.folds:
-        tuned = tune(algorithms, task.training(fold), task.choices, seed, repeat_count)
+    for fold, one in zip(task.folds, tuned, strict=True):
         rows = task.test_rows(fold)
         features = task.features[rows]
-        mean = tuned.predict(features).mean
-        away = normal * tuned.training_error
-        spans = (*tuned.interval(features, coverage), mean - away, mean + away)
-        parts.append((rows, tuned, [task.natural(one) for one in (mean, *spans)]))
-    told = np.concatenate([np.array(numbers) for *_, numbers in parts], axis=1)
-    row = np.concatenate([rows for rows, *_ in parts])
+        mean = one.predict(features).mean
+        away = normal * one.training_error
+        spans = (*one.interval(features, coverage), mean - away, mean + away)
+        numbers = [task.natural(value) for value in (mean, *spans)]
+        parts.append((rows, [*numbers, np.full(len(rows), one.error)]))
+    told = np.concatenate([np.array(numbers) for _, numbers in parts], axis=1)
+    row = np.concatenate([rows for rows, _ in parts])
     told[1:][~np.isfinite(told[1:])] = np.nan
-    mean, low, high, naive_low, naive_high = told
-    tuned_each = tuple(tuned for _, tuned, _ in parts)
-    return Answer(row, mean, low, high, naive_low, naive_high, tuned_each)
+    mean, low, high, naive_low, naive_high, scale = told
+    return Answer(row, mean, low, high, naive_low, naive_high, tuple(tuned), scale)
+
+
+def pooled(
+    tasks: Sequence[Task], answers: Sequence[Answer], coverage: float = COVERAGE
+) -> tuple[Answer, ...]:
+    """The answers with intervals calibrated on the cells of the other tasks. [unit]
+
+    For tasks of one kind with too few cells each. An error counts in units of what the fit erred by
+    on its own training cells left out; each cell of the other tasks was itself left out of the fit
+    that told it, and no fit of another task saw the cell that the interval is for.
+
+    Raises:
+        UsageError: an answer does not say how far its fits err.
+    """
+    if any(one.scale is None for one in answers):
+        raise UsageError("an answer without a scale", hint="Make it with `answered`.")
+    sizes = [
+        np.abs(one.mean - task.target[one.row]) / one.scale
+        for task, one in zip(tasks, answers, strict=True)
+    ]
+    told = []
+    for place, one in enumerate(answers):
+        others = [k for k in range(len(answers)) if k != place]
+        size = np.concatenate([sizes[k] for k in others])
+        cell = np.concatenate(
+            [tasks[k].cell[answers[k].row] + 10**6 * k for k in others]  # their own numbers
+        )
+        order = np.argsort(size, kind="stable")
+        mass = np.cumsum(by_cell(cell)[order])
+        at = int(np.searchsorted(mass, coverage - 1e-9))
+        away = (size[order][at] if at < len(size) else np.nan) * np.asarray(one.scale)
+        told.append(replace(one, low=one.mean - away, high=one.mean + away))
+    return tuple(told)
+
+
+def together(tasks: Sequence[Task], answers: Sequence[Answer]) -> tuple[Task, Answer]:
+    """The cells of several tasks as one, to be scored; nothing is left to learn from. [unit]"""
+    rows = np.cumsum([0, *(len(task.target) for task in tasks)])
+    cells = np.cumsum([0, *(len(task.cells) for task in tasks)])
+    whole = replace(
+        tasks[0],
+        name=tasks[0].name.rpartition(".")[0],
+        protocol=f"{tasks[0].protocol}, {len(tasks)} batches together",
+        columns=(),
+        features=np.empty((rows[-1], 0)),
+        folds=(),
+        choices={},
+        carried={},
+        target=np.concatenate([task.target for task in tasks]),
+        cell=np.concatenate([task.cell + at for task, at in zip(tasks, cells[:-1], strict=True)]),
+        cells=tuple(f"{task.name}/{one}" for task in tasks for one in task.cells),
+    )
+    row = np.concatenate([one.row + at for one, at in zip(answers, rows[:-1], strict=True)])
+    mean, low, high, naive_low, naive_high = (
+        np.concatenate([getattr(one, name) for one in answers])
+        for name in ("mean", "low", "high", "naive_low", "naive_high")
+    )
+    return whole, Answer(row, mean, low, high, naive_low, naive_high)
 
 
 def carried(task: Task, name: str) -> Answer:

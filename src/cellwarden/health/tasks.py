@@ -2,7 +2,8 @@
 
 `severson()` is the life of fast-charged LFP cells on the published split; `soh(batch)` the state of
 health of one batch of the PINN4SOH tables, causally: nothing is scaled or filtered by what a test
-cell does later; `pulses(group)` that of retired cells from their answer to pulses.
+cell does later; `pulses(group)` that of retired cells from their answer to pulses. The cells of
+Severson and of the MIT batch are of one experiment: no task mixes the two.
 """
 
 from dataclasses import replace
@@ -14,11 +15,16 @@ import numpy as np
 from cellwarden import datasets
 from cellwarden.domain.table import Table
 from cellwarden.errors import DataError, UsageError
+from cellwarden.health import pulse
+from cellwarden.health.causal import AGE, choices, past_columns
 from cellwarden.health.early_life import CHOICES, COLUMNS, life_features
 from cellwarden.health.task import Fold, Task, grouped_folds, leave_one_out
 
 __all__ = [
+    "NOMINAL_AH",
+    "NOT_FEATURES",
     "PULSE_GROUPS",
+    "PULSE_VOLTAGES",
     "SOH_BATCHES",
     "pulses",
     "severson",
@@ -35,9 +41,12 @@ NOMINAL_AH: Final = {
     "HUST": 1.1, "MIT": 1.1,
 }  # fmt: skip
 SOH_BATCHES: Final = tuple(NOMINAL_AH)
+_FIT_ROWS: Final = 800
+_FIT_ROWS_XJTU: Final = 300  # five to eleven cells; more rows of a cell say little more
 PULSE_GROUPS: Final = ("LMO_10Ah", "LFP_35Ah", "NMC_2.1Ah")
 NOT_FEATURES: Final = frozenset({"batch", "cell", "row", "capacity", "published_split"})
-PULSE_COLUMNS: Final = ("soc_pct", *(f"U{k}" for k in range(1, 22)))
+PULSE_VOLTAGES: Final = tuple(f"U{k}" for k in range(1, 22))
+_CHARGE: Final = "soc_pct"
 _FOLDS: Final = 5
 _WATCHED_CYCLES: Final = 800
 
@@ -154,20 +163,22 @@ def soh(batch: str, data: Path | None = None) -> Task:
     columns = {name: np.concatenate([table[name] for _, table in parts]) for name in
                (*chosen, "row", "capacity")}  # fmt: skip
     target = columns["capacity"].astype(np.float64) / NOMINAL_AH[batch]
-    measured = np.column_stack([columns[name].astype(np.float64) for name in (*chosen, "row")])
+    measured = np.column_stack([columns[name].astype(np.float64) for name in chosen])
+    past, told_by_past = past_columns(chosen, measured, cell.astype(np.int64))
     return Task(
         name=f"soh.{batch.lower().replace(' ', '.')}",
         unit="1",
         target_name="capacity over nominal",
         protocol=told,
-        columns=(*chosen, "cycle_count"),
-        features=measured,
+        columns=(*chosen, AGE, *past),
+        features=np.column_stack([measured, columns["row"].astype(np.float64), told_by_past]),
         target=target,
         cell=cell.astype(np.int64),
         cells=every,
         folds=folds,
-        choices={"charge": chosen},
+        choices=choices(chosen),
         carried={"first capacity": _first(target, cell)},
+        fit_row_count=_FIT_ROWS_XJTU if batch.startswith("XJTU") else _FIT_ROWS,
     )
 
 
@@ -179,18 +190,20 @@ def pulses(group: str, data: Path | None = None) -> Task:
     """
     table = datasets.rows("pulsebat", group, "by battery", data)
     cells, cell = np.unique(table["battery"].astype(str), return_inverse=True)
+    voltage = np.column_stack([table[name].astype(np.float64) for name in PULSE_VOLTAGES])
     every = tuple(str(one) for one in cells)
     return Task(
         name=f"pulsebat.{group.lower()}",
         unit="1",
         target_name="capacity over nominal",
         protocol="whole batteries, grouped 5-fold",
-        columns=PULSE_COLUMNS,
-        features=np.column_stack([table[name].astype(np.float64) for name in PULSE_COLUMNS]),
+        columns=(_CHARGE, *pulse.COLUMNS),
+        features=np.column_stack([table[_CHARGE].astype(np.float64), pulse.pulse_columns(voltage)]),
         target=table["soh"].astype(np.float64),
         cell=cell.astype(np.int64),
         cells=every,
         folds=grouped_folds(every, _FOLDS, seed=0),
+        choices=pulse.choices(_CHARGE),
     )
 
 

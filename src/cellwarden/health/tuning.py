@@ -22,6 +22,7 @@ was made on the same folds, which the theorem does not cover, so it is measured 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -33,10 +34,14 @@ from cellwarden.health.explain import attribute
 from cellwarden.health.learner import Algorithm, Prepared, Setting, Told, fit_prepared
 from cellwarden.health.task import Fold, Sample, grouped_folds
 
-__all__ = ["FOLDS", "Candidate", "Tuned", "reached", "tune"]
+__all__ = [
+    "FOLDS", "Candidate", "Crossed", "Made", "Tuned", "by_cell", "cross", "reached", "settle",
+    "tune",
+]  # fmt: skip
 
 FOLDS: Final = 5
-_AT_A_TIME: Final = 2000
+Made = dict[str, Prepared]
+_HALVINGS: Final = 45  # of a span of errors, down to rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,16 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Crossed:
-    """A candidate with its errors, and the folds of the first repeat."""
+class Crossed:
+    """A candidate with its errors, and what the folds of the first repeat told of each row.
+
+    `parts` are the fits that left cells out, `part` says which one left out each row; `told` is
+    what it said of the row, `size` its error there. Only the best of those that were crossed
+    together keeps its parts.
+    """
 
     candidate: Candidate
+    told: Float64[np.ndarray, " row"]
     parts: tuple[Prepared, ...]
     part: Int64[np.ndarray, " row"]
     size: Float64[np.ndarray, " row"]
@@ -87,6 +98,11 @@ class Tuned:
     weight: Float64[np.ndarray, " row"]
     training_error: float
 
+    @property
+    def error(self) -> float:
+        """What the chosen candidate erred by when cells were left out. [unit of the target]"""
+        return self.chosen.error
+
     def predict(self, features: Float64[np.ndarray, "item column"]) -> Told:
         """Predictions of the fit to all rows. [unit of the target]"""
         return self.whole.predict(features)
@@ -103,17 +119,15 @@ class Tuned:
             raise UsageError(
                 f"coverage must lie between 0 and 1, not {coverage}", hint="Give for example 0.9."
             )
-        low, high = np.empty((2, len(features)))
-        for start in range(0, len(features), _AT_A_TIME):
-            rows = slice(start, start + _AT_A_TIME)
-            mean, width = np.empty((2, len(features[rows]), len(self.size)))
-            for place, part in enumerate(self.parts):
-                told, own = part.predict(features[rows]), self.part == place
-                mean[:, own] = told.mean[:, None]
-                width[:, own] = _unit(told)[:, None] * self.size[own]
-            high[rows] = reached(mean + width, self.weight, coverage)
-            low[rows] = -reached(width - mean, self.weight, coverage)
-        return low, high
+        told = [part.predict(features) for part in self.parts]
+        mean = np.stack([one.mean for one in told])
+        unit = np.stack([_unit(one) for one in told])
+        sizes = []
+        for place in range(len(self.parts)):
+            own = self.part == place
+            order = np.argsort(self.size[own], kind="stable")
+            sizes.append((self.size[own][order], np.cumsum(self.weight[own][order])))
+        return -_reached(-mean, unit, sizes, coverage), _reached(mean, unit, sizes, coverage)
 
     def explain(
         self,
@@ -153,28 +167,63 @@ def tune(
     Raises:
         UsageError: fewer than two cells, or no algorithm can be run.
     """
+    return settle(cross(algorithms, sample, choices, seed, repeat_count=repeat_count), sample, seed)
+
+
+def cross(
+    algorithms: Sequence[Algorithm],
+    sample: Sample,
+    choices: Mapping[str, tuple[str, ...]],
+    seed: int,
+    *,
+    repeat_count: int = 1,
+    made: Made | None = None,
+) -> tuple[Crossed, ...]:
+    """Every candidate of these algorithms with its errors when left out.
+
+    Fits that are in `made` are taken from there, new ones are added: two folds of a leave-one-out
+    task leave out the same pair of cells, once one for the test and once the other.
+
+    Raises:
+        UsageError: fewer than two cells.
+    """
     cells = np.unique(sample.cell)
     names = tuple(str(cell) for cell in cells)
     dealt = [
         grouped_folds(names, min(FOLDS, len(names)), seed + repeat)
         for repeat in range(repeat_count)
     ]
-    crossed = [
-        _cross(candidate, sample, cells, dealt, seed)
-        for algorithm in algorithms
-        for candidate in _candidates(algorithm, sample, choices)
-    ]
+    crossed: list[Crossed] = []
+    best = -1
+    for algorithm in algorithms:
+        for candidate in _candidates(algorithm, sample, choices):
+            one = _cross(candidate, sample, dealt, seed, made)
+            if best < 0 or _rank(one) < _rank(crossed[best]):
+                if best >= 0:
+                    crossed[best] = replace(crossed[best], parts=())
+                best = len(crossed)
+            else:
+                one = replace(one, parts=())
+            crossed.append(one)
+    return tuple(crossed)
+
+
+def settle(crossed: Sequence[Crossed], sample: Sample, seed: int) -> Tuned:
+    """The best of what was crossed on this sample, fitted to all of it. [unit of the target]
+
+    Raises:
+        UsageError: nothing was crossed.
+    """
     if not crossed:
         raise UsageError(
             "no algorithm can be run on these columns", hint="See Algorithm.missing for the reason."
         )
-    best = min(crossed, key=lambda one: one.candidate.error * one.candidate.natural_error)
+    best = min(crossed, key=_rank)
     chosen = best.candidate
     whole = fit_prepared(chosen.algorithm, sample, chosen.columns, chosen.setting, seed)
     seen = np.ones(len(sample.cell), dtype=bool) if sample.censored is None else ~sample.censored
-    named, place = np.unique(sample.cell[seen], return_inverse=True)
     weight = np.zeros(len(sample.cell))
-    weight[seen] = 1 / (len(named) + 1) / np.bincount(place)[place]
+    weight[seen] = by_cell(sample.cell[seen])
     away = (whole.predict(sample.features).mean - sample.target)[seen]
     return Tuned(
         chosen=chosen,
@@ -186,6 +235,16 @@ def tune(
         weight=weight,
         training_error=float(np.sqrt(np.mean(away**2))),
     )
+
+
+def by_cell(cell: Int64[np.ndarray, " row"]) -> Float64[np.ndarray, " row"]:
+    """The share of each row where cells weigh alike and one share is left for a new cell. [1]"""
+    named, place = np.unique(cell, return_inverse=True)
+    return np.asarray(1 / (len(named) + 1) / np.bincount(place)[place])
+
+
+def _rank(one: Crossed) -> float:
+    return one.candidate.error * one.candidate.natural_error
 
 
 def _candidates(
@@ -206,21 +265,19 @@ def _candidates(
 def _cross(
     candidate: Candidate,
     sample: Sample,
-    cells: Int64[np.ndarray, " cell"],
     dealt: Sequence[tuple[Fold, ...]],
     seed: int,
-) -> _Crossed:
-    place = np.searchsorted(cells, sample.cell)
+    made: Made | None,
+) -> Crossed:
+    _, place = np.unique(sample.cell, return_inverse=True)
     squares, natural = np.zeros((2, len(sample.target)))
     parts: list[Prepared] = []
     part = np.zeros(len(sample.target), dtype=np.int64)
-    size = np.zeros(len(sample.target))
+    size, first = np.zeros((2, len(sample.target)))
     for repeat, folds in enumerate(dealt):
         for number, fold in enumerate(folds):
             out = np.isin(place, fold.test)
-            fitted = fit_prepared(
-                candidate.algorithm, sample.rows(~out), candidate.columns, candidate.setting, seed
-            )
+            fitted = _made(candidate, sample.rows(~out), seed, made)
             told = fitted.predict(sample.features[out])
             # A cell that outlived its record is told wrong only where it is told to end within it.
             mean = told.mean
@@ -236,12 +293,27 @@ def _cross(
             if repeat == 0:
                 parts.append(fitted)
                 part[out], size[out] = number, np.abs(away) / _unit(told)
+                first[out] = told.mean
     error, natural_error = (
         float(np.sqrt(np.mean(np.bincount(place, weights=one) / np.bincount(place)) / len(dealt)))
         for one in (squares, natural)
     )
     scored = replace(candidate, error=error, natural_error=natural_error)
-    return _Crossed(scored, tuple(parts), part, size)
+    return Crossed(scored, first, tuple(parts), part, size)
+
+
+def _made(candidate: Candidate, sample: Sample, seed: int, made: Made | None) -> Prepared:
+    """The fit of a candidate to a sample, taken by their content where it was made before."""
+    if made is None:
+        made = {}
+    content = sha256(sample.features.tobytes() + sample.target.tobytes())
+    content.update(b"" if sample.censored is None else sample.censored.tobytes())
+    key = f"{candidate} {seed} {content.hexdigest()}"
+    if key not in made:
+        made[key] = fit_prepared(
+            candidate.algorithm, sample, candidate.columns, candidate.setting, seed
+        )
+    return made[key]
 
 
 def _unit(told: Told) -> Float64[np.ndarray, " item"]:
@@ -258,3 +330,31 @@ def reached(
     first = np.argmax(enough, axis=1)
     rows = np.arange(len(values))
     return np.where(enough[:, -1], values[rows, order[rows, first]], np.inf)
+
+
+def _reached(
+    mean: Float64[np.ndarray, "part item"],
+    unit: Float64[np.ndarray, "part item"],
+    sizes: Sequence[tuple[Float64[np.ndarray, " row"], Float64[np.ndarray, " row"]]],
+    coverage: float,
+) -> Float64[np.ndarray, " item"]:
+    """The value at which each item's weights reach the coverage, infinite where they do not. [1]
+
+    A row of part p stands at mean + unit * size; `sizes` holds the sizes of each part, rising, and
+    their weights summed up. The weight up to a value is then looked up, and the value halved in on.
+    """
+    wanted = coverage - 1e-9
+    if sum(weight[-1] for _, weight in sizes if len(weight)) < wanted:
+        return np.full(mean.shape[1], np.inf)
+    low = mean.min(axis=0)
+    high = np.max([m + u * size[-1] for m, u, (size, _) in zip(mean, unit, sizes, strict=True)],
+                  axis=0)  # fmt: skip
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        mass = np.zeros(len(middle))
+        for m, u, (size, weight) in zip(mean, unit, sizes, strict=True):
+            at = np.searchsorted(size, (middle - m) / u, side="right")
+            mass += np.append(0.0, weight)[at]
+        enough = mass >= wanted
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return high

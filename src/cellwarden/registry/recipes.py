@@ -1,22 +1,23 @@
 """How each shipped model is made: from which cells of which set, by which algorithms."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from cellwarden.datasets import describe
 from cellwarden.errors import UsageError
 from cellwarden.health.algorithms import named
+from cellwarden.health.candidates import CHARGE, PULSE
 from cellwarden.health.early_life import CANDIDATES, REPEATS
 from cellwarden.health.found import Found, Kind, pooled
 from cellwarden.health.layouts import find
+from cellwarden.health.learner import Algorithm
 from cellwarden.health.own_table import Wish
 from cellwarden.registry.making import Made, Origin, make
 
 __all__ = ["RECIPES", "Recipe", "cells_of", "follow"]
 
-_SOH: Final = ("ridge", "PLSR", "SVR")
 _TABLES: Final = "unlicensed tables of CC BY sources"
 _CHARGE: Final = (
     "Charges like those of the training cells: same make, same upper cut-off, the constant-current"
@@ -24,9 +25,19 @@ _CHARGE: Final = (
 )
 
 
+# Trees would take megabytes; support vectors of at most so many columns fit in 200 kB.
+_SMALL: Final = ("ridge", "SVR", "gaussian process")
+_SOH: Final = tuple(one for one in CHARGE if one.name in _SMALL[:2])
+_PULSE: Final = tuple(one for one in PULSE if one.name in _SMALL)
+_LOOKS: Final = ("charge", "charge and age", "since start", "recent trend")
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A shipped model: its cells and what it is for; `limits` are the limits of validity."""
+    """A shipped model: its cells and what it is for; `limits` are the limits of validity.
+
+    `choices` are the sets of columns offered, empty: all of the task.
+    """
 
     name: str
     what: str
@@ -34,24 +45,26 @@ class Recipe:
     data_set: str
     files: tuple[str, ...]
     group: str
-    algorithms: tuple[str, ...]
+    algorithms: tuple[Algorithm, ...]
     limits: str
     licence: str = ""
     repeat_count: int = 1
     flat: bool = True
+    choices: tuple[str, ...] = ()
 
 
 def _charge_ends(name: str, group: str, what: str, file: str) -> Recipe:
     return Recipe(
         name, f"State of health of {what} from the end of a charge", "soh", "soh_features",
         (f"{file}.parquet",), group, _SOH, _CHARGE, _TABLES,
+        choices=_LOOKS,
     )  # fmt: skip
 
 
 def _pulses(name: str, group: str, what: str) -> Recipe:
     return Recipe(
         name, f"State of health of retired {what} from a train of pulses", "soh", "pulsebat",
-        ("features.parquet",), group, _SOH,
+        ("features.parquet",), group, _PULSE,
         "Retired cells of this make, pulses of 5 s from 0.5C to 2.5C at 5 to 50 % of charge, as"
         " the set describes them. The conditioned charge is an input and must be known.",
     )  # fmt: skip
@@ -66,11 +79,23 @@ RECIPES: Final = (
         ("train_discharge_q.parquet", "train_cycle_life.csv",
          "primary_test_discharge_q.parquet", "primary_test_cycle_life.csv"),
         "early life",
-        CANDIDATES,
+        tuple(named(one) for one in CANDIDATES),
         "A123 APR18650M1A under fast charge at 30 °C, discharged at 4C, Q(V) on the grid of the"
         " set. Cells of another kind of life than the training cells' are told wrong, and the"
         " interval does not hold there.",
         repeat_count=REPEATS,
+        flat=False,
+    ),
+    Recipe(
+        "life-nmc-fade",
+        "Life of NMC811 cells from temperature and capacity of their first hundred cycles",
+        "life",
+        "tbsi_nmc",
+        ("capacity.parquet",),
+        "fade",
+        (named("ridge"), named("PLSR"), named("ridge and process")),
+        "Sunwoda NMC811 / Si-graphite under nine-step fast charge at 25 to 55 °C; the end is 80 %"
+        " of 1.1 Ah..",
         flat=False,
     ),
     _charge_ends("soh-xjtu-ncm", "XJTU", "NCM 18650 cells (XJTU)", "xjtu"),
@@ -95,7 +120,11 @@ def cells_of(recipe: Recipe, data: Path) -> Found:
     files = [folder / one for one in recipe.files]
     if absent := [one for one in files if not one.is_file()]:
         raise UsageError(f"{absent[0]} is not there", hint="Set CELLWARDEN_DATA to the data sets.")
-    return pooled(find(files, recipe.kind, Wish(group=recipe.group)), recipe.group)
+    found = pooled(find(files, recipe.kind, Wish(group=recipe.group)), recipe.group)
+    if not recipe.choices:
+        return found
+    offered = {name: found.task.choices[name] for name in recipe.choices}
+    return replace(found, task=replace(found.task, choices=offered))
 
 
 def follow(recipe: Recipe, data: Path, progress: Callable[[str], None] = lambda _: None) -> Made:
@@ -115,7 +144,7 @@ def follow(recipe: Recipe, data: Path, progress: Callable[[str], None] = lambda 
     return make(
         recipe.name,
         cells_of(recipe, data),
-        [named(one) for one in recipe.algorithms],
+        recipe.algorithms,
         origin,
         recipe.repeat_count,
         progress,

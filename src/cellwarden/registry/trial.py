@@ -3,8 +3,9 @@
 Rules
 - A cell that the model learnt from is known again by its content, whatever it is called, and is not
   scored; where no other cell is left nothing is scored.
-- The rows of a cell are told in their order, and what is told of a row stands on that row alone or
-  on it and earlier ones: the model gets no table in which later rows are.
+- What is told of a row stands on that row alone, or on it and earlier rows of its cell: where
+  columns look back, each cell is cut at `_CUTS` places and what stood before the cut is made again
+  without what comes after. A column that moves is refused.
 - Errors are over rows; coverage is over cells, its 95 % interval by drawing whole cells again.
 - Beside the model stand what needs no learning: the mean that it was trained on, and a first value.
 """
@@ -16,7 +17,8 @@ from typing import Final
 import numpy as np
 
 from cellwarden.datasets import catalogue
-from cellwarden.errors import UsageError
+from cellwarden.errors import DataError, UsageError
+from cellwarden.health.causal import past_columns
 from cellwarden.health.found import Found, Marks, known_again, pooled
 from cellwarden.health.portable import Portable
 from cellwarden.health.scoring import COVERAGE, Answer, Row, carried, score
@@ -30,6 +32,7 @@ __all__ = [
     "Trial",
     "digest_of_marks",
     "fact",
+    "hold_to_past",
     "kin",
     "tell_in_order",
     "training_marks",
@@ -39,6 +42,7 @@ __all__ = [
 GROUP: Final = "group"
 TRAINING_MEAN: Final = "mean of the training cells"
 _HEX_OF_A_MARK: Final = 16
+_CUTS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ def try_out(model: Portable, label: Label, groups: Sequence[Found], group: str =
             hint="Score cells that it has not seen.",
         )
     found = found.only(new)
+    hold_to_past(found)
     answer = tell_in_order(model, found)
     return Trial(
         found=found,
@@ -143,6 +148,30 @@ def _fitting(label: Label, groups: Sequence[Found], asked: str) -> Found:
             hint="Give cells of that kind, or say with --group which it is to be tried on.",
         )
     return pooled(fits, wanted)
+
+
+def hold_to_past(found: Found) -> None:
+    """See to it that no column of a row moves with later rows: each cell is cut at some places.
+
+    Raises:
+        DataError: one does.
+    """
+    if not found.past:
+        return
+    task = found.task
+    measured = [task.columns.index(name) for name in found.past]
+    for cell, name in enumerate(task.cells):
+        own = np.flatnonzero(task.cell == cell)
+        for cut in np.unique(np.linspace(1, len(own), _CUTS + 1)[:-1].round().astype(int)):
+            rows = own[:cut]
+            none = np.zeros(cut, dtype=np.int64)
+            names, told = past_columns(found.past, task.features[np.ix_(rows, measured)], none)
+            places = [task.columns.index(one) for one in names]
+            if not np.array_equal(told, task.features[np.ix_(rows, places)], equal_nan=True):
+                raise DataError(
+                    f"{name}: a column before row {cut} moves with later rows",
+                    hint="Give rows in their order, and columns that look back alone.",
+                )
 
 
 def tell_in_order(model: Portable, found: Found) -> Answer:
