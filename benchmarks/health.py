@@ -18,12 +18,13 @@ Rules
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -38,8 +39,17 @@ from cellwarden.health.blend import blend
 from cellwarden.health.candidates import CHARGE, PULSE, UNTUNED
 from cellwarden.health.early_life import CANDIDATES, REPEATS
 from cellwarden.health.knee import Knee, find_knee
-from cellwarden.health.learner import Algorithm, Prepared, fit_prepared
-from cellwarden.health.scoring import Answer, answered, carried, evaluate, pooled, score, together
+from cellwarden.health.learner import Algorithm, fit_prepared
+from cellwarden.health.scoring import (
+    Answer,
+    Single,
+    answered,
+    carried,
+    evaluate,
+    pooled,
+    score,
+    together,
+)
 from cellwarden.health.task import Sample, Task
 from cellwarden.health.tuning import Made, cross, settle, tune
 
@@ -53,6 +63,8 @@ PARTS: Final = (
     "severson.as_failed", *tasks.PULSE_GROUPS,
 )  # fmt: skip
 QUICK: Final = ("severson.primary", "severson.shift", "severson.censored", "severson.as_failed")
+_MEMBER: Final = re.compile(r"([\d.]+) \(([^;]+); ([^;)]+)")
+_SAID: Final = 0.05
 _PULSE_LIMITS: Final = {"lmo": 0.024, "lfp": 0.052, "nmc": 0.014}
 _DIFFERENT: Final = "different cells: those tested here trained there"
 _PINN: Final = "PINN4SOH, Wang et al. 2024, its leaky recipe"
@@ -123,22 +135,6 @@ def _life_rows(task: Task, *, quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Alone:
-    """A single algorithm of which no interval is made."""
-
-    chosen: str
-    fitted: Prepared
-    error: float
-    training_error: float
-
-    def predict(self, features: np.ndarray) -> Any:
-        return self.fitted.predict(features)
-
-    def interval(self, features: np.ndarray, _: float) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(features), np.nan), np.full(len(features), np.nan)
-
-
 def _alone(task: Task, algorithm: Algorithm, columns: tuple[str, ...]) -> Answer:
     told = []
     for fold in task.folds:
@@ -146,7 +142,7 @@ def _alone(task: Task, algorithm: Algorithm, columns: tuple[str, ...]) -> Answer
         fitted = fit_prepared(algorithm, sample, columns, {}, 0)
         away = fitted.predict(sample.features).mean - sample.target
         error = float(np.sqrt(np.mean(away**2)))
-        told.append(_Alone(algorithm.name, fitted, float("nan"), error))
+        told.append(Single(algorithm.name, fitted, float("nan"), error))
     return answered(task, told)
 
 
@@ -172,10 +168,8 @@ def _blended_rows(group: list[Task], offered: tuple[Algorithm, ...]) -> list[dic
     """The rows of tasks of one kind; where one has no interval, the others' cells give it."""
     rows, means, seconds = [], [], []
     for task in group:
-        start = time.process_time()
         rows += _baselines(task)
         rows += [_told(task, name, carried(task, name), 0.0) for name in task.carried]
-        start = time.process_time()
         crossed = _crossed(task, offered)
         samples = [task.training(fold) for fold in task.folds]
         rows += _single_rows(task, crossed, samples)
@@ -209,9 +203,7 @@ def _single_rows(
 
 def _settled(task: Task, each: Sequence[Any], samples: list[Sample]) -> Answer:
     tuned = [settle(one, sample, 0) for one, sample in zip(each, samples, strict=True)]
-    return answered(
-        task, [_Alone(str(one.chosen), one.whole, one.error, one.training_error) for one in tuned]
-    )
+    return answered(task, [Single.of(one) for one in tuned])
 
 
 def _crossed(
@@ -448,11 +440,24 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
             lines.append(f"| {said} | {cells[0]} | {cells[1]} | | | | | | | |")
         for row in own:
             if row["who"] == CHOSEN:
-                lines += ["", f"Chosen: {' and '.join(row['chosen'])}."]
+                lines += ["", f"Chosen: {_said(row['chosen'])}."]
                 if "rmse_without_shortest" in row:
                     without = _number(row["rmse_without_shortest"], 1)
                     lines += [f"Without the shortest-lived cell it errs by {without} cycles."]
     return lines
+
+
+def _said(chosen: list[str]) -> str:
+    """What was chosen; of means over many folds, the weight of each algorithm and choice."""
+    parts = [found for one in chosen for found in _MEMBER.findall(one)]
+    if not parts:
+        return " and ".join(chosen)
+    weight: dict[str, float] = {}
+    for share, algorithm, choice in parts:
+        name = f"{algorithm} on {choice}"
+        weight[name] = weight.get(name, 0.0) + float(share) / len(chosen)
+    ranked = sorted(weight.items(), key=lambda one: -one[1])
+    return ", ".join(f"{share:.0%} {name}" for name, share in ranked if share >= _SAID)
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -20,13 +20,13 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from cellwarden.errors import UsageError
-from cellwarden.health.learner import Algorithm, Told
+from cellwarden.health.learner import Algorithm, Prepared, Told
 from cellwarden.health.task import Task
-from cellwarden.health.tuning import by_cell, tune
+from cellwarden.health.tuning import Tuned, by_cell, tune
 
 __all__ = [
-    "Answer", "Learnt", "Row", "answered", "carried", "evaluate", "interval_score", "pooled",
-    "score", "together",
+    "Answer", "Learnt", "Row", "Single", "answered", "carried", "evaluate", "interval_score",
+    "pooled", "score", "together",
 ]  # fmt: skip
 
 COVERAGE: Final = 0.9
@@ -60,6 +60,31 @@ class Learnt(Protocol):
     ) -> tuple[Float64[np.ndarray, " item"], Float64[np.ndarray, " item"]]:
         """Where the truth lies. [unit of what is learnt]"""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A fit of which no interval is made."""
+
+    chosen: str
+    fitted: Prepared
+    error: float
+    training_error: float
+
+    @classmethod
+    def of(cls, tuned: Tuned) -> "Single":
+        """What was tuned, without its interval."""
+        return cls(str(tuned.chosen), tuned.whole, tuned.error, tuned.training_error)
+
+    def predict(self, features: Float64[np.ndarray, "item column"]) -> Told:
+        """Predictions. [unit of what is learnt]"""
+        return self.fitted.predict(features)
+
+    def interval(
+        self, features: Float64[np.ndarray, "item column"], _: float
+    ) -> tuple[Float64[np.ndarray, " item"], Float64[np.ndarray, " item"]]:
+        """None: not a number. [unit of what is learnt]"""
+        return np.full(len(features), np.nan), np.full(len(features), np.nan)
 
 
 @dataclass(frozen=True, slots=True)
