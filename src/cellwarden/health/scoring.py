@@ -91,7 +91,8 @@ class Single:
 class Answer:
     """Predictions of the rows that were tested, in the task's unit; NaN: no interval.
 
-    `scale` is how far the fit of a row's fold erred on its own training cells left out.
+    `scale` is the spread that the fit states for a row, or else how far it erred on its own
+    training cells left out.
     """
 
     row: Int64[np.ndarray, " item"]
@@ -155,11 +156,12 @@ def answered(task: Task, tuned: Sequence[Learnt], coverage: float = COVERAGE) ->
     for fold, one in zip(task.folds, tuned, strict=True):
         rows = task.test_rows(fold)
         features = task.features[rows]
-        mean = one.predict(features).mean
+        given = one.predict(features)
+        mean, scale = given.mean, given.std
         away = normal * one.training_error
         spans = (*one.interval(features, coverage), mean - away, mean + away)
         numbers = [task.natural(value) for value in (mean, *spans)]
-        parts.append((rows, [*numbers, np.full(len(rows), one.error)]))
+        parts.append((rows, [*numbers, np.full(len(rows), one.error) if scale is None else scale]))
     told = np.concatenate([np.array(numbers) for _, numbers in parts], axis=1)
     row = np.concatenate([rows for rows, _ in parts])
     told[1:][~np.isfinite(told[1:])] = np.nan
@@ -172,8 +174,8 @@ def pooled(
 ) -> tuple[Answer, ...]:
     """The answers with intervals calibrated on the cells of the other tasks. [unit]
 
-    For tasks of one kind with too few cells each. An error counts in units of what the fit erred by
-    on its own training cells left out; each cell of the other tasks was itself left out of the fit
+    For tasks of one kind with too few cells each. An error counts in units of the answer's scale,
+    which knows of training cells alone; each cell of the other tasks was itself left out of the fit
     that told it, and no fit of another task saw the cell that the interval is for.
 
     Raises:
