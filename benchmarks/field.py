@@ -25,15 +25,15 @@ from typing import Any, Final
 import numpy as np
 
 from cellwarden import datasets
-from cellwarden.domain import Series, Table, chemistry_named
+from cellwarden.domain import NotServed, Series, Table, chemistry_named
 from cellwarden.errors import UsageError
 from cellwarden.health import field, spectra
 from cellwarden.health.algorithms import named
 from cellwarden.health.definitions import DEFINITIONS, NEW_COUNT, measure
-from cellwarden.health.imbalance import Loss, loss_of_pack, split_loss
+from cellwarden.health.imbalance import loss_of_pack, split_loss
 from cellwarden.health.learner import Algorithm
-from cellwarden.health.patterns import BOOSTED, PROCESS_ON_KNOWN
-from cellwarden.health.scoring import COVERAGE, Answer, carried, evaluate, score
+from cellwarden.health.patterns import BOOSTED
+from cellwarden.health.scoring import Answer, carried, evaluate, score
 from cellwarden.health.task import Task
 from cellwarden.physics import Fault, FaultKind, Twin, TwinConfig
 
@@ -64,7 +64,7 @@ def charges(*, by_programme: bool, quick: bool) -> list[dict[str, Any]]:
         start = time.process_time()
         answer = evaluate(parts.task, [algorithm])
         rows.append(_scored(parts.task, algorithm.name, answer, time.process_time() - start))
-        if algorithm is PROCESS_ON_KNOWN:
+        if algorithm is field.WINDOW_PROCESS:
             rows += _by_window(parts, answer)
     rows += [_scored(parts.task, who, carried(parts.task, who), 0.0) for who in parts.task.carried]
     return rows
@@ -73,7 +73,7 @@ def charges(*, by_programme: bool, quick: bool) -> list[dict[str, Any]]:
 def _algorithms(*, quick: bool) -> list[Algorithm]:
     more = ("extra trees",) if quick else _MORE
     boosted = [] if quick else [BOOSTED]
-    return [*map(named, (*_BASELINES, *more)), *boosted, PROCESS_ON_KNOWN]
+    return [*map(named, (*_BASELINES, *more)), *boosted, field.WINDOW_PROCESS]
 
 
 def _scored(task: Task, who: str, answer: Answer, cpu_s: float) -> dict[str, Any]:
@@ -89,59 +89,76 @@ def _scored(task: Task, who: str, answer: Answer, cpu_s: float) -> dict[str, Any
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """Of each row tested: its error, whether it was inside, the half-width, why not served."""
+    """Of each row tested: its error, whether the two intervals hold it, why it is not served."""
 
     error: np.ndarray
     inside: np.ndarray
+    inside80: np.ndarray
     reach: np.ndarray
+    reach80: np.ndarray
     cell: np.ndarray
     refused: np.ndarray
 
 
 def _by_window(parts: field.Parts, answer: Answer) -> list[dict[str, Any]]:
-    """Error by how much of a charge was seen, by its span of voltage, and by cell."""
+    """Error by how much of a charge was seen, by its span of voltage, by cell and truth."""
     task = parts.task
     truth = task.target[answer.row]
-    why = [
-        reason
-        for fold, tuned in zip(task.folds, answer.tuned, strict=True)
-        for reason in field.refusals(tuned, task.features[task.test_rows(fold)], COVERAGE)
-    ]
+    low, high, why = [], [], []
+    for fold, tuned in zip(task.folds, answer.tuned, strict=True):
+        features = task.features[task.test_rows(fold)]
+        ends = tuned.interval(features, field.COVERAGE)
+        low.append(ends[0])
+        high.append(ends[1])
+        why += field.refusals(tuned, features, (ends[1] - ends[0]) / 2)
+    below, above = np.concatenate(low), np.concatenate(high)
     judged = _Judged(
-        np.abs(answer.mean - truth),
-        (answer.low <= truth) & (truth <= answer.high),
-        (answer.high - answer.low) / 2,
-        task.cell[answer.row],
-        np.array([reason.partition(" ")[0] for reason in why]),
+        error=np.abs(answer.mean - truth),
+        inside=(answer.low <= truth) & (truth <= answer.high),
+        inside80=(below <= truth) & (truth <= above),
+        reach=(answer.high - answer.low) / 2,
+        reach80=(above - below) / 2,
+        cell=task.cell[answer.row],
+        refused=np.array([_sort(reason) for reason in why]),
     )
     seen, span = parts.seen_fraction[answer.row], parts.span_volt[answer.row]
     chosen = [("all", "", np.ones(len(truth), dtype=bool))]
     for name, value, edges in (("seen", seen, SEEN_BANDS), ("span", span, SPAN_BANDS)):
-        for low, high in itertools.pairwise(edges):
-            top = value <= high if high == edges[-1] else value < high
-            chosen.append((name, f"{low:g} to {high:g}", (value >= low) & top))
+        for bottom, top in itertools.pairwise(edges):
+            under = value <= top if top == edges[-1] else value < top
+            chosen.append((name, f"{bottom:g} to {top:g}", (value >= bottom) & under))
     chosen += [("cell", one, judged.cell == k) for k, one in enumerate(task.cells)]
     chosen += [
-        ("target", f"{WORN:g} and more", truth >= WORN),
-        ("target", f"under {WORN:g}", truth < WORN),
+        ("truth", f"{WORN:g} and more", truth >= WORN),
+        ("truth", f"under {WORN:g}", truth < WORN),
     ]
     rows = [_band(judged, task.name, *one) for one in chosen]
     counts = Counter(judged.refused.tolist())
     return [*rows, {"kind": "refused", "task": task.name, "counts": dict(counts)}]
 
 
+def _sort(reason: str) -> str:
+    """What sort of refusal it is; empty where there is none."""
+    sorts = {"no window": "saw nothing whole", "outside": "beyond training", "says": "too wide"}
+    return next((short for word, short in sorts.items() if word in reason), "")
+
+
 def _band(judged: _Judged, task: str, by: str, band: str, rows: np.ndarray) -> dict[str, Any]:
     """One row of the table by window."""
     served = rows & (judged.refused == "")
+    worst = float(judged.error[served].max()) if served.any() else float("nan")
     return {
         "kind": "band", "task": task, "by": by, "band": band, "row_count": int(rows.sum()),
-        "mae": _mean(judged.error[rows]), "coverage90": _by_cell(judged, rows),
-        "half_width": _mean(judged.reach[rows]),
+        "mae": _mean(judged.error[rows]),
+        "coverage90": _by_cell(judged.inside, judged.cell, rows),
+        "half_width90": _mean(judged.reach[rows]),
+        "coverage80": _by_cell(judged.inside80, judged.cell, rows),
+        "half_width80": _mean(judged.reach80[rows]),
         "served": float(served.sum() / max(rows.sum(), 1)),
         "served_mae": _mean(judged.error[served]),
-        "served_max": float(judged.error[served].max()) if served.any() else float("nan"),
-        "served_coverage90": _by_cell(judged, served),
-        "served_half_width": _mean(judged.reach[served]),
+        "served_max": worst,
+        "served_coverage80": _by_cell(judged.inside80, judged.cell, served),
+        "served_half_width80": _mean(judged.reach80[served]),
     }  # fmt: skip
 
 
@@ -149,14 +166,14 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _by_cell(judged: _Judged, rows: np.ndarray) -> float:
-    cells = np.unique(judged.cell[rows])
-    return _mean(np.array([judged.inside[rows & (judged.cell == one)].mean() for one in cells]))
+def _by_cell(inside: np.ndarray, cell: np.ndarray, rows: np.ndarray) -> float:
+    each = [inside[rows & (cell == one)].mean() for one in np.unique(cell[rows])]
+    return _mean(np.array(each))
 
 
 def impedance(*, absolute: bool, quick: bool) -> list[dict[str, Any]]:
     """Rows of the spectra: each algorithm in mAh, by cell left out; and the split that leaks."""
-    table = _table("eis_lco", "eis.parquet")
+    table = datasets.load("eis_lco", "eis.parquet")
     task = spectra.task_of(table, absolute=absolute)
     milliamp = table["capacity_mAh"].astype(np.float64)
     first = np.array([milliamp[table["cell"] == cell][0] for cell in np.unique(table["cell"])])
@@ -197,15 +214,13 @@ def _leaky(table: Table, milliamp: np.ndarray) -> dict[str, Any]:
 
 def meanings(*, quick: bool) -> list[dict[str, Any]]:
     """What each definition says of a cell at the begin and at the end of its record."""
-    tests = _table("nasa_pcoe", "tests.csv")
+    tests = datasets.load("nasa_pcoe", "tests.csv")
     rows = []
     for name in field.DATA_SETS:
         for one in datasets.describe(name).parts:
             if not one.cell or (quick and one.byte_count > _SMALL_BYTES):
                 continue
             series = datasets.load(name, one.path)
-            if not isinstance(series, Series):
-                raise UsageError(f"{one.path} is no record", hint="Check the files.")
             told = {str(which): measure(which, series) for which in DEFINITIONS.values()}
             if len(told["capacity/1"]) >= 2 * NEW_COUNT:
                 spans = {key: _ends(value.value_fraction) for key, value in told.items()}
@@ -251,8 +266,6 @@ def simulated() -> list[dict[str, Any]]:
             )  # fmt: skip
             twin = Twin(config)
             frames = twin.read(config.frame_count)
-            if frames is None:
-                continue
             nominal = config.nominal_capacity_ah
             told = loss_of_pack(
                 frames.unix_time_second,
@@ -266,20 +279,14 @@ def simulated() -> list[dict[str, Any]]:
             row = {"kind": "imbalance", "chemistry": chemistry, "taken_fraction": size,
                    "true_ageing_ah": float(true.ageing_loss_ah),
                    "true_imbalance_ah": float(true.imbalance_loss_ah)}  # fmt: skip
-            if isinstance(told, Loss):
-                row |= {"ageing_ah": float(told.ageing_loss_ah),
-                        "imbalance_ah": float(told.imbalance_loss_ah)}  # fmt: skip
-            else:
-                row["reason"] = told.reason
+            row |= (
+                {"reason": told.reason}
+                if isinstance(told, NotServed)
+                else {"ageing_ah": float(told.ageing_loss_ah),
+                      "imbalance_ah": float(told.imbalance_loss_ah)}
+            )  # fmt: skip
             rows.append(row)
     return rows
-
-
-def _table(name: str, part: str) -> Table:
-    table = datasets.load(name, part)
-    if not isinstance(table, Table):
-        raise UsageError(f"{name}, {part}: no table", hint="Check the files.")
-    return table
 
 
 def _rms(values: np.ndarray) -> float:
@@ -333,17 +340,16 @@ def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     told = []
     for row in rows:
         if row["kind"] == "score":
-            stem = f"field.{row['task'].removeprefix('field.')}.{_slug(row['who'])}"
+            stem = f"{row['task']}.{_slug(row['who'])}"
             data = f"{row['cell_count']} cells, {row['row_count']} parts of charges, seed 20"
             told.append(_figure(f"{stem}.mae", row["mae"], "fraction", data))
             if row["coverage90"] is not None:
                 told.append(_figure(f"{stem}.coverage90", row["coverage90"], "fraction", data))
         elif row["kind"] == "band" and row["by"] == "all":
-            stem = f"field.{row['task'].removeprefix('field.')}.served"
-            data = "what the process on what is known serves"
-            told.append(_figure(f"{stem}.share", row["served"], "fraction", data))
-            told.append(_figure(f"{stem}.mae", row["served_mae"], "fraction", data))
-            told.append(_figure(f"{stem}.coverage90", row["served_coverage90"], "fraction", data))
+            stem, data = f"{row['task']}.served", "what the process on what is known serves"
+            for name, key in (("share", "served"), ("mae", "served_mae"),
+                              ("coverage80", "served_coverage80")):  # fmt: skip
+                told.append(_figure(f"{stem}.{name}", row[key], "fraction", data))
         elif row["kind"] == "spectrum":
             stem = f"field.{row['task']}.{_slug(row['who'])}"
             data = f"4 cells, {row['row_count']} spectra, leave one cell out"
@@ -374,7 +380,7 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
         told += _score_lines(task, [row for row in kinds["score"] if row["task"] == task])
         told += _band_lines([row for row in kinds["band"] if row["task"] == task])
         told += [
-            f"Refused, by the first word of the reason: {row['counts']}"
+            "Refused: " + ", ".join(f"{n} {sort}" for sort, n in row["counts"].items() if sort)
             for row in kinds["refused"]
             if row["task"] == task
         ]
@@ -402,17 +408,18 @@ def _score_lines(task: str, rows: list[dict[str, Any]]) -> list[str]:
 
 def _band_lines(rows: list[dict[str, Any]]) -> list[str]:
     head = (
-        "| by | | parts | MAE, % | coverage | ± % | served, % | MAE served, % | worst served, % |"
-        " coverage served | ± served, % |"
+        "| by | | parts | MAE, % | in 90 % | ± % | in 80 % | ± % | served, % | MAE served, % |"
+        " worst served, % | in 80 % served | ± served, % |"
     )
-    told = ["", f"{PROCESS_ON_KNOWN.name}, by part seen, span, cell and truth:", "", head,
-            "|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    told = ["", f"{field.WINDOW_PROCESS.name}, by part seen, span, cell and truth:", "", head,
+            "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for row in rows:
         cells = (row["by"], row["band"], str(row["row_count"]), _percent(row["mae"]),
-                 _number(row["coverage90"]), _percent(row["half_width"]),
+                 _number(row["coverage90"]), _percent(row["half_width90"], 0),
+                 _number(row["coverage80"]), _percent(row["half_width80"]),
                  _percent(row["served"], 0), _percent(row["served_mae"]),
-                 _percent(row["served_max"]), _number(row["served_coverage90"]),
-                 _percent(row["served_half_width"]))  # fmt: skip
+                 _percent(row["served_max"]), _number(row["served_coverage80"]),
+                 _percent(row["served_half_width80"]))  # fmt: skip
         told.append(f"| {' | '.join(cells)} |")
     return told
 

@@ -10,13 +10,12 @@ from cellwarden.features import cut, samples
 from cellwarden.features.segment import Logger, Segment, log, part, segment_of
 from cellwarden.health import field
 from cellwarden.health.definitions import CAPACITY, ENERGY, RESISTANCE
-from cellwarden.health.patterns import PROCESS_ON_KNOWN
 from cellwarden.health.scoring import evaluate
 from cellwarden.health.tuning import Tuned, tune
 from health.aged import NOMINAL_AH, aged_record
 
 CELLS = 11
-ONE = dataclasses.replace(PROCESS_ON_KNOWN, settings=({"length": 1.0},))
+ONE = dataclasses.replace(field.WINDOW_PROCESS, settings=({"length": 1.0},))
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +27,8 @@ def made() -> field.Parts:
 
 @pytest.fixture(scope="module")
 def tuned(made: field.Parts) -> Tuned:
-    windows = {"windows": made.task.choices["windows"]}
     few = dataclasses.replace(made.task, fit_row_count=300)
-    return tune([ONE], few.training(few.folds[0]), windows, 0)
+    return tune([ONE], few.training(few.folds[0]), few.choices, 0)
 
 
 def charge(begin: float, end: float) -> Segment:
@@ -75,7 +73,7 @@ def test_the_first_capacity_is_carried_to_later_charges_alone(made: field.Parts)
 def test_a_part_of_a_charge_tells_the_cell_that_was_left_out(
     made: field.Parts, tuned: Tuned
 ) -> None:
-    told = field.tell(tuned, charge(0.3, 0.8), coverage=0.9)
+    told = field.tell(tuned, charge(0.3, 0.8), coverage=0.8)
     assert isinstance(told, field.Part)
     truth = made.task.target[made.task.cell == 0]
     middle = (truth.min() + truth.max()) / 2
@@ -137,10 +135,7 @@ def test_real_parts_of_charges_are_told_better_than_by_the_mean() -> None:
     records = [datasets.load("nasa_pcoe", f"{name}.parquet") for name in names]
     parts = field.parts_of(records, by_programme=True)
     assert [len(fold.test) for fold in parts.task.folds] == [1, 2, 1]
-    windows = {"": parts.task.choices["windows"]}
-    alone = dataclasses.replace(
-        parts.task, folds=parts.task.folds[1:2], choices=windows, fit_row_count=200
-    )
+    alone = dataclasses.replace(parts.task, folds=parts.task.folds[1:2], fit_row_count=200)
     answer = evaluate(alone, [ONE])
     truth, mean = alone.target[answer.row], alone.training(alone.folds[0]).target.mean()
     assert np.abs(answer.mean - truth).mean() < 0.6 * np.abs(mean - truth).mean()

@@ -26,7 +26,7 @@ from cellwarden.health.task import Sample
 __all__ = ["BOOSTED", "LEAST_ROWS", "PROCESS_ON_KNOWN"]
 
 LEAST_ROWS: Final = 30
-_MOST_ROWS: Final = 200  # of one process; more told little more and take long
+_MOST_ROWS: Final = 300  # of one process; more told little more and take long
 _NOISE: Final = 0.05  # of the target's variance
 
 
