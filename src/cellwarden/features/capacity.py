@@ -4,7 +4,7 @@ Rules
 - A discharge is full when it begins where a charge ended in its taper at the top voltage, falls
   to `empty_voltage_volt` under load, and holds no gap. It is counted to that voltage and no
   further, so that cells with different cut-offs compare, and a record that runs on into rest
-  gives the same number.
+  gives the same number. Its energy is that charge at the voltage it was drawn at.
 - A capacity is a reference capacity when it was drawn at `REFERENCE_RATE_PER_HOUR` and, where a
   temperature is known, from a cell of at least `REFERENCE_CELSIUS`: a cold or fast discharge
   ends early, which says little about ageing.
@@ -49,6 +49,7 @@ class Capacities:
     """
 
     capacity_ah: Float64[np.ndarray, " run"]
+    energy_wh: Float64[np.ndarray, " run"]
     rate_per_hour: Float64[np.ndarray, " run"]
     temperature_celsius: Float64[np.ndarray, " run"]
     reference: Bool[np.ndarray, " run"]
@@ -61,21 +62,21 @@ def capacities(
     empty_voltage_volt: float = EMPTY_VOLT,
     full_voltage_volt: float = FULL_VOLT,
 ) -> Capacities:
-    """Charge that each full discharge delivered, down to the empty voltage. [Ah, 1/h, °C]"""
-    capacity, rate, temperature = np.full((3, len(runs)), np.nan)
+    """Charge that each full discharge delivered, down to the empty voltage. [Ah, Wh, 1/h, °C]"""
+    capacity, energy, rate, temperature = np.full((4, len(runs)), np.nan)
     for run in range(1, len(runs)):
         if runs.charges[run] or not _full_at_end(taken, runs, run - 1, full_voltage_volt):
             continue
         found = _to_empty(taken, int(runs.start[run]), int(runs.stop[run]), empty_voltage_volt)
         if found is None:
             continue
-        capacity[run], hour = found
+        capacity[run], energy[run], hour = found
         rate[run] = capacity[run] / hour / taken.nominal_capacity_ah
         temperature[run] = taken.temperature_celsius[runs.start[run]]
     slow, fast = REFERENCE_RATE_PER_HOUR
     with np.errstate(invalid="ignore"):
         reference = (rate >= slow) & (rate <= fast) & ~(temperature < REFERENCE_CELSIUS)
-    return Capacities(capacity, rate, temperature, reference)
+    return Capacities(capacity, energy, rate, temperature, reference)
 
 
 def _full_at_end(taken: Samples, runs: Runs, run: int, full_voltage_volt: float) -> bool:
@@ -90,8 +91,8 @@ def _full_at_end(taken: Samples, runs: Runs, run: int, full_voltage_volt: float)
 
 def _to_empty(
     taken: Samples, start: int, stop: int, empty_voltage_volt: float
-) -> tuple[float, float] | None:
-    """Charge out and time until the voltage under load reaches empty. [Ah, h]"""
+) -> tuple[float, float, float] | None:
+    """Charge and energy out and time until the voltage under load reaches empty. [Ah, Wh, h]"""
     voltage = taken.voltage_volt[start:stop]
     loaded = taken.current_ampere[start:stop] < -REST_PER_HOUR * taken.nominal_capacity_ah
     reached = np.flatnonzero(loaded & (voltage <= empty_voltage_volt))
@@ -107,12 +108,16 @@ def _to_empty(
         drop = taken.voltage_volt[at - 1] - taken.voltage_volt[at]
         part = float((taken.voltage_volt[at - 1] - empty_voltage_volt) / drop)
     previous = max(at - 1, before)
-    out = taken.counted_ah[before] - (
-        taken.counted_ah[previous] + part * (taken.counted_ah[at] - taken.counted_ah[previous])
+    drawn = -np.diff(taken.counted_ah[before : at + 1])
+    under = np.append(
+        taken.voltage_volt[before:at], max(taken.voltage_volt[at], empty_voltage_volt)
     )
+    drawn[-1:] *= part
+    out = drawn.sum()
+    energy = drawn @ (under[1:] + under[:-1]) / 2
     second = (
         taken.time_second[previous]
         - taken.time_second[start]
         + part * (taken.time_second[at] - taken.time_second[previous])
     )
-    return (float(out), float(second) / 3600) if out > 0 and second > 0 else None
+    return (float(out), float(energy), float(second) / 3600) if out > 0 and second > 0 else None

@@ -6,6 +6,7 @@ Rules
 - Every algorithm gets the same prepared inputs: numbers of training rows say what fills a gap, how
   far a feature may lie outside and what its unit is; no prediction leaves the training range by
   more than `TARGET_MARGIN` of it.
+- One that `takes_missing` knows what a missing feature means and gets NaN; for others it is filled.
 """
 
 import importlib.util
@@ -68,6 +69,7 @@ class Algorithm:
     needs: str = ""
     baseline: bool = False
     takes_censored: bool = False
+    takes_missing: bool = False
 
     def missing(self, columns: tuple[str, ...]) -> str:
         """Why it cannot be run with these columns on this machine; empty where it can."""
@@ -95,13 +97,15 @@ class Prepared:
     least: float
     most: float
     fitted: Fitted
+    takes_missing: bool = False
 
     def inputs(
         self, features: Float64[np.ndarray, "item every"]
     ) -> Float64[np.ndarray, "item column"]:
         """Features filled, held to their range and of unit spread. [1]"""
         features = features[:, self.taken]
-        known = np.where(np.isfinite(features), features, self.fill)
+        gap = np.nan if self.takes_missing else self.fill
+        known = np.where(np.isfinite(features), features, gap)
         return np.asarray((np.clip(known, self.low, self.high) - self.centre) / self.spread)
 
     def predict(self, features: Float64[np.ndarray, "item column"]) -> Told:
@@ -139,6 +143,8 @@ def fit_prepared(
     spread = filled.std(axis=0)
     flat = spread <= 1e-12 * np.maximum(np.abs(fill), 1e-300)
     centre, spread = filled.mean(axis=0), np.where(flat, 1.0, spread)
+    if algorithm.takes_missing:
+        filled = np.where(np.isfinite(sample.features), filled, np.nan)
     inputs = replace(sample, features=(filled - centre) / spread)
     span = TARGET_MARGIN * float(np.ptp(sample.target))
     return Prepared(
@@ -151,4 +157,5 @@ def fit_prepared(
         least=float(sample.target.min()) - span,
         most=float(sample.target.max()) + span,
         fitted=algorithm.fit(inputs, setting, seed),
+        takes_missing=algorithm.takes_missing,
     )
