@@ -185,8 +185,9 @@ def _asked(fold: Fold, age: str, cell: History, seen: History) -> list[Asked]:
     truth, found = measured(cell, later), []
     known = np.isfinite(truth)
     later, truth = later[known], truth[known]
+    raw = fold.forecasters["curves"].raw(seen)
     for name, forecaster in fold.forecasters.items():
-        told = forecaster(seen)
+        told = forecaster.banded(seen, raw)  # of one population
         low, soh, high = (
             np.interp(later, told.cycle_count, one)
             for one in (told.low_fraction, told.soh_fraction, told.high_fraction)
@@ -198,7 +199,6 @@ def _asked(fold: Fold, age: str, cell: History, seen: History) -> list[Asked]:
         rmse = float(np.sqrt(np.mean((soh - truth) ** 2)))
         found.append(Asked(fold.group, age, name, cell.name, life - now, told.life_cycle_count,
                            inside, width, rmse, band))  # fmt: skip
-    raw = forecast(seen, fold.forecasters["curves"].population, end_of_life_fraction=fold.end)
     alone = max(float(np.exp(fold.alone(features(seen, raw)[None])[0])) - now, 0.0)
     found.append(Asked(fold.group, age, "process alone", cell.name, life - now, alone,
                        none, none, none, none))  # fmt: skip

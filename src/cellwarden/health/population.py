@@ -31,6 +31,7 @@ __all__ = ["History", "Population", "Posterior", "condition", "fit_population", 
 _POINTS: Final = 40
 _ROUNDS: Final = 25
 _STEPS: Final = 12
+_ROUND_STEPS: Final = 4  # a round starts where the last one ended
 _PRIOR_CELLS: Final = 3.0
 _WIDE: Final = np.array([0.02, 0.7, 0.7, 0.4, 0.4])  # standard deviations of the wide prior
 _LEAST_NOISE: Final = 5e-4
@@ -132,7 +133,7 @@ def fit_population(histories: Sequence[History], stresses: tuple[str, ...] = ())
     mode = guess
     for _ in range(_ROUNDS):
         prior = design @ population.weights.T
-        mode, spread = _climb(points, prior, population, mode)
+        mode, spread = _climb(points, prior, population, mode, _ROUND_STEPS)
         population = _maximise(population, design, mode, spread, points)
     return population
 
@@ -176,6 +177,7 @@ def _climb(
     prior: Float64[np.ndarray, "cell parameter"],
     population: Population,
     start: Float64[np.ndarray, "cell parameter"],
+    step_count: int = _STEPS,
 ) -> tuple[Float64[np.ndarray, "cell parameter"], Float64[np.ndarray, "cell parameter parameter"]]:
     """Most likely parameters of each cell and their covariance, by damped Gauss-Newton steps."""
     cycle, soh, there = points
@@ -192,7 +194,7 @@ def _climb(
     at, damping = start.copy(), np.full(len(start), 1e-2)
     now = cost(at)
     hessian = np.zeros((len(start), start.shape[1], start.shape[1]))
-    for _ in range(_STEPS):
+    for _ in range(step_count):
         by = slopes(at, cycle)
         hessian = np.einsum("cpi,cp,cpj->cij", by, weight, by) + precision
         pull = np.einsum("cpi,cp->ci", by, weight * (soh - fade(at, clocks(at, cycle))))

@@ -25,7 +25,7 @@ FEWEST: Final = 5  # points of a history
 _DRAWS: Final = 200
 _POINTS: Final = 60
 _FARTHEST: Final = 10.0  # times the longest history
-_HALVINGS: Final = 24
+_SEARCH: Final = 40
 _PRESENT: Final = 9
 _MEMORY: Final = 0.5  # of the cycles so far, over which a miss of the present fades
 
@@ -80,7 +80,7 @@ def forecast(
         told = fade(draws, ahead.at(at)) + miss[:, None] * fading
         return np.asarray(np.maximum(told, end_of_life_fraction - BELOW))
 
-    life = _meets(told, now, end_of_life_fraction, _FARTHEST * longest_cycle_count, len(draws))
+    life = _meets(told, now, end_of_life_fraction, _FARTHEST * longest_cycle_count)
     log_life = np.log(life)
     middle = float(_quantile(log_life[:, None], weight, 0.5)[0])
     last = max(float(np.exp(middle)) * 1.5, now + 50.0)
@@ -152,20 +152,19 @@ def _draw(
 
 
 def _meets(
-    told: Callable[[np.ndarray], np.ndarray],
-    now: float,
-    fraction: float,
-    farthest: float,
-    count: int,
+    told: Callable[[np.ndarray], np.ndarray], now: float, fraction: float, farthest: float
 ) -> np.ndarray:
-    """The cycle at which each draw first lies below a fraction, by halving. [1]"""
-    low, high = np.full(count, max(now, 1.0)), np.full(count, max(farthest, now + 1.0))
-    below_now = told(low[:, None])[:, 0] < fraction
-    for _ in range(_HALVINGS):
-        middle = np.sqrt(low * high)
-        below = told(middle[:, None])[:, 0] < fraction
-        low, high = np.where(below, low, middle), np.where(below, middle, high)
-    return np.where(below_now, max(now, 1.0), high)
+    """The cycle at which each draw first lies below a fraction. [1]"""
+    start = max(now, 1.0)
+    grid = np.geomspace(start, max(farthest, start + 1.0), _SEARCH)[None]
+    for _ in range(2):  # over all cycles to come, then between the two around the crossing
+        below = told(grid) < fraction
+        after = np.where(below.any(axis=1), np.argmax(below, axis=1), grid.shape[1] - 1)
+        wide = np.broadcast_to(grid, below.shape)
+        high = np.take_along_axis(wide, after[:, None], axis=1)
+        low = np.take_along_axis(wide, np.maximum(after - 1, 0)[:, None], axis=1)
+        grid = low + (high - low) * np.linspace(0.0, 1.0, _SEARCH)
+    return np.asarray(high[:, 0])
 
 
 def _quantile(

@@ -47,7 +47,7 @@ __all__ = [
 AGES: Final = (0.25, 0.5, 0.75)  # where the believed share of life lived parts the calibration
 _FOLDS: Final = 10
 _CORRECTION_FOLDS: Final = 5
-_MOMENTS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
+_MOMENTS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,11 +88,18 @@ class Forecaster:
         Raises:
             UsageError: the history is too short.
         """
-        raw = forecast(
+        return self.banded(history, self.raw(history, plan), plan)
+
+    def raw(self, history: History, plan: Sequence[Phase] = ()) -> Raw:
+        """What the curves alone say, not yet corrected or calibrated. [1]"""
+        return forecast(
             history, self.population, plan,
             end_of_life_fraction=self.end_of_life_fraction,
             longest_cycle_count=self.longest_cycle_count,
         )  # fmt: skip
+
+    def banded(self, history: History, raw: Raw, plan: Sequence[Phase] = ()) -> Trajectory:
+        """A raw forecast corrected and with its band. [1]"""
         if self.correction is not None:
             raw = correct(raw, history, self.correction)
         place = _age(raw.lived)
