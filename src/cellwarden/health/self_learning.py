@@ -154,7 +154,7 @@ def _trial(state: SelfLearner, because: str, rules: Rules, fit: _Fit) -> tuple[S
     first, anchored = (
         float(_by_cell(model, state.anchor).mean()) for model in (state.versions[0], challenger)
     )
-    outcome = _judged(old - new, float(old.mean()) if len(old) else np.nan, rules)
+    outcome = _judged(old - new, float(old.sum()) / max(len(old), 1), rules)
     if outcome == "taken" and anchored > rules.slack * first:
         outcome = "refused: worse on the anchor cells"
     version = state.champion
@@ -167,8 +167,8 @@ def _trial(state: SelfLearner, because: str, rules: Rules, fit: _Fit) -> tuple[S
             champion=version,
             detector=_watched(Adwin(), challenger, state.anchor, rules)[0],
         )
-    numbers = [float(one.mean()) if len(one) else np.nan for one in (old, new)]
-    change = Change(because, outcome, version, *numbers, anchored, len(old))
+    before, after = (float(one.mean()) if len(one) else np.nan for one in (old, new))
+    change = Change(because, outcome, version, before, after, anchored, len(old))
     told = replace(
         state, waiting=0, trial_count=state.trial_count + 1, changes=(*state.changes, change)
     )
