@@ -11,6 +11,8 @@ Rules
   the draws [7, 0..13]; the draws here are [11, ...].
 """
 
+import argparse
+import json
 import time
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -290,27 +292,45 @@ def _misfit(sample: Sample, cells: np.ndarray) -> np.ndarray:
 
 def run(*, quick: bool = False) -> dict[str, Any]:
     """The figures."""
-    seen, told = explained(), asked(1 if quick else 4)
-    lean, bad = leaning(quick=quick), bad_labels(1 if quick else 10)
-    figures = [
-        figure("health.explain.additivity", max(r["additivity"] for r in seen
-               if r["who"] != "XGBoost"), "unit of the target", "3 tasks, 5 algorithms", "<=1e-9"),
+    rows = [row for part in PARTS for row in PARTS[part](quick)]
+    return {"figures": figures(rows), "rows": rows, "notes": [_line(row) for row in rows]}
+
+
+PARTS: Final = {
+    "explained": lambda _: explained(),
+    "what if": lambda quick: asked(1 if quick else 4) + unseen_use(),
+    "bias": lambda quick: leaning(quick=quick),
+    "bad labels": lambda quick: bad_labels(1 if quick else 10),
+}
+
+
+def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the rows of all parts say in one number each."""
+    seen = [row for row in rows if row["part"] == "explained"]
+    whole = [row["additivity"] for row in seen if row["who"] != "XGBoost"]
+    told = [
+        figure("health.explain.additivity", max(whole), "unit of the target",
+               "3 tasks, 5 algorithms", "<=1e-9"),
         figure("health.explain.ms_a_row", max(r["ms_a_row"] for r in seen), "ms",
                "the slowest of 3 tasks and 6 algorithms, up to 22 columns"),
-        *(figure(f"health.what_if.{r['task']}.{key}", r[key], "fraction",
-                 f"{r['asked_count']} questions of cells left out")
-          for r in told for key in ("median_error", "coverage90")),
     ]  # fmt: skip
-    mixed = [r for r in bad if r["kind"] == "mixed up"]
-    gain = [r for r in bad if r["kind"] == "gain"]
-    for stem, rows in (("recall_at_10", mixed), ("gain.recall_at_10", gain)):
-        data = f"{len(rows)} sets, {rows[0]['draw_count']} draws each"
-        for key, label in (("recall_at_10", ""), ("odd_label", ".odd_label"),
-                           ("training_misfit", ".training_misfit")):  # fmt: skip
-            value = float(np.mean([r[key] for r in rows]))
-            figures.append(figure(f"health.influence.{stem}{label}", value, "fraction", data))
-    rows = [*seen, *told, *unseen_use(), *lean, *bad]
-    return {"figures": figures, "rows": rows, "notes": [_line(row) for row in rows]}
+    for row in rows:
+        if row["part"] == "what if":
+            data = f"{row['asked_count']} questions of cells left out"
+            told += [
+                figure(f"health.what_if.{row['task']}.{key}", row[key], "fraction", data)
+                for key in ("median_error", "coverage90")
+            ]
+    for kind, stem in (("mixed up", "recall_at_10"), ("gain", "gain.recall_at_10")):
+        own = [row for row in rows if row["part"] == "bad labels" and row["kind"] == kind]
+        data = f"{len(own)} sets, {own[0]['draw_count']} draws each"
+        told += [
+            figure(f"health.influence.{stem}{end}", float(np.mean([r[key] for r in own])),
+                   "fraction", data)
+            for key, end in (("recall_at_10", ""), ("odd_label", ".odd_label"),
+                             ("training_misfit", ".training_misfit"))
+        ]  # fmt: skip
+    return told
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -322,3 +342,10 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return " > ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--part", choices=tuple(PARTS), required=True)
+    for each in PARTS[parser.parse_args().part](False):  # noqa: FBT003  not quick
+        print(json.dumps(each))

@@ -65,11 +65,11 @@ CASES: Final = (
 
 @dataclass(slots=True)
 class Mode:
-    """One way to go on, with the errors of each cell."""
+    """One way to go on, with the errors of each cell before and after its own correction."""
 
     state: SelfLearner
-    own: bool
     errors: dict[int, list[float]] = field(default_factory=dict)
+    own_errors: dict[int, list[float]] = field(default_factory=dict)
 
 
 def whole(case: Case) -> tuple[Task, np.ndarray, np.ndarray]:
@@ -121,14 +121,15 @@ def streamed(case: Case, *, poisoned: bool = False) -> tuple[list[dict[str, Any]
     told, measured, cell = _left_out(sample, fit)
     rules = Rules(scale=float(np.std(told - measured)), every=max(len(met), 20))
     prior = learn_correction(told, measured, cell)
-    modes = {
-        f"{kind}{', own correction' if own else ''}": Mode(begin(sample, anchor, rules, fit), own)
-        for kind in ("frozen", "always", "self-learning")
-        for own in (False, True)
-    }
+    start = begin(sample, anchor, rules, fit)
+    modes = {name: Mode(start) for name in ("frozen", "always", "self-learning")}
     carried: dict[int, list[float]] = {}
     _stream((task, checked), met, modes, carried, (rules, fit, prior))
-    rows = [_row(case, name, mode.errors, mode.state) for name, mode in modes.items()]
+    rows = [
+        _row(case, name + end, told, mode.state)
+        for name, mode in modes.items()
+        for end, told in (("", mode.errors), (", own correction", mode.own_errors))
+    ]
     rows += [_row(case, "carried", carried, None)]
     for row in rows:
         row |= {"chosen": str(chosen), "case": case.name + ", poisoned" * poisoned}
@@ -174,23 +175,26 @@ def _stream(
             away = np.abs(checked[own[cycle]] - truth)
             carried.setdefault(one, []).extend(away.tolist())
             for mode in modes.values():
-                guess = _guess(mode, task, (checks, checked[checks]), between, prior)
-                mode.errors.setdefault(one, []).extend(np.abs(guess - truth).tolist())
+                plain, own_told = _told(
+                    mode.state.model, task, (checks, checked[checks]), between, prior
+                )
+                mode.errors.setdefault(one, []).extend(np.abs(plain - truth).tolist())
+                mode.own_errors.setdefault(one, []).extend(np.abs(own_told - truth).tolist())
 
 
-def _guess(
-    mode: Mode, task: Task, checks: tuple[np.ndarray, ...], between: np.ndarray, prior: Correction
-) -> np.ndarray:
-    """What is told of a cell, its own correction learnt again from its checks so far."""
-    model = mode.state.model
-    guess = model.predict(task.features[between]).mean
-    if not mode.own:
-        return guess
+def _told(
+    model: Prepared,
+    task: Task,
+    checks: tuple[np.ndarray, np.ndarray],
+    between: np.ndarray,
+    prior: Correction,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is told of a cell, and with its own correction, learnt again from its checks so far."""
+    guess = model.predict(task.features[np.concatenate([between, checks[0]])]).mean
     correction = prior
-    told = model.predict(task.features[checks[0]]).mean
-    for one, truth in zip(told.tolist(), checks[1].tolist(), strict=True):
+    for one, truth in zip(guess[len(between) :].tolist(), checks[1].tolist(), strict=True):
         correction = update_correction(correction, one, truth)
-    return corrected(correction, guess)[0]
+    return guess[: len(between)], corrected(correction, guess[: len(between)])[0]
 
 
 def _fitted_again(
@@ -282,7 +286,7 @@ def run(*, quick: bool = False, only: int | None = None) -> dict[str, Any]:
     for case in CASES[:1] if quick else CASES if only is None else CASES[only : only + 1]:
         told, errors = streamed(case)
         alarms = detected(case.name, errors, 4 if quick else 20)
-        worse = [] if case.name.startswith(("xjtu", "hust")) else streamed(case, poisoned=True)[0]
+        worse = [] if case.name.startswith(("xjtu", "mit")) else streamed(case, poisoned=True)[0]
         rows += [*told, *worse, *alarms]
         slug = case.name.split(",")[0].replace(" ", "_")
         for row in (*told, *worse):

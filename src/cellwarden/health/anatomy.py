@@ -19,11 +19,11 @@ Nature Machine Intelligence 2, 56 (2020), doi 10.1038/s42256-019-0138-9, trees a
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import binom
 
 from cellwarden.health.gaussian import GaussianProcess
 from cellwarden.health.learner import Fitted
@@ -88,10 +88,8 @@ class Boxes:
         at, of, value = at[reached], of[reached], self.value[reached]
         gains, loses = at & ~of, of & ~at
         a, b = gains.sum(axis=1), loses.sum(axis=1)
-        count = np.maximum(a + b, 1)
-        gain = value / (count * binom(count - 1, np.maximum(a - 1, 0)))
-        loss = value / (count * binom(count - 1, np.maximum(b - 1, 0)))
-        return np.asarray(gain @ gains - loss @ loses)
+        share = _shares(len(inputs))
+        return np.asarray((value * share[a, b]) @ gains - (value * share[b, a]) @ loses)
 
     def _inside(self, row: _Row) -> np.ndarray:
         seen = row.astype(np.float32).astype(np.float64) if self.single else row
@@ -124,6 +122,15 @@ class Bumps:
 
     def _factors(self, row: _Row) -> Float64[np.ndarray, "row column"]:
         return np.asarray(np.exp(-0.5 * ((row - self.centres) / self.lengths) ** 2))
+
+
+def _shares(count: int) -> Float64[np.ndarray, "own other"]:
+    """What each of a features gets of the game "all of a and none of b". [1]"""
+    told = np.zeros((count + 1, count + 1))
+    for a in range(1, count + 1):
+        for b in range(count + 1 - a):
+            told[a, b] = 1 / ((a + b) * comb(a + b - 1, a - 1))
+    return told
 
 
 def _others(factors: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, "row column"]:

@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.stats import t as student
 
 __all__ = ["GroupError", "errors_by_group"]
 
@@ -47,6 +46,8 @@ def errors_by_group(
 
     `group` names the group of each row; a cell belongs to one.
     """
+    from scipy.special import stdtrit  # noqa: PLC0415  when it is used
+
     named = np.array(group)
     groups = np.unique(named)
     told = []
@@ -59,7 +60,7 @@ def errors_by_group(
         if len(cells) >= _FEWEST_CELLS:
             level = 1 - (1 - _CONFIDENCE) / (2 * len(groups))
             spread = float(mean.std(ddof=1)) / np.sqrt(len(cells))
-            reach = float(student.ppf(level, len(cells) - 1)) * spread
+            reach = float(stdtrit(len(cells) - 1, level)) * spread
         bias = float(mean.mean())
         told.append(
             GroupError(str(one), len(cells), float(size.mean()), bias, bias - reach, bias + reach)

@@ -17,13 +17,11 @@ Source: L. S. Shapley, "A value for n-person games", Contributions to the Theory
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
-from scipy.special import binom
 
 from cellwarden.errors import UsageError
 from cellwarden.health.anatomy import dissect
@@ -72,10 +70,11 @@ def contributions(
         rows[np.ix_(inside[:, place], at)] = inputs[at]
     value = estimate(rows)
     size = inside.sum(axis=1)
+    share = np.array([1 / (count * comb(count - 1, k)) for k in range(count)])
     parts = []
     for place in range(count):
         without = subset[~inside[:, place]]
-        weight = 1 / (count * binom(count - 1, size[without]))
+        weight = share[size[without]]
         parts.append(float(weight @ (value[without | (1 << place)] - value[without])))
     return float(value[0]), tuple(parts)
 
@@ -140,6 +139,9 @@ def column_groups(
     features: Float64[np.ndarray, "row column"], most: int = 10
 ) -> tuple[tuple[int, ...], ...]:
     """Columns that move together on training rows, in at most so many groups. [1]"""
+    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415  when it is used
+    from scipy.spatial.distance import squareform  # noqa: PLC0415  likewise
+
     count = features.shape[1]
     filled = np.where(np.isfinite(features), features, np.nanmedian(features, axis=0))
     moving = filled.std(axis=0) > 0

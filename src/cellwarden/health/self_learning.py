@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.stats import t as student
 
 from cellwarden.errors import UsageError
 from cellwarden.health.drift import Adwin, adwin
@@ -154,7 +153,7 @@ def _trial(state: SelfLearner, because: str, rules: Rules, fit: _Fit) -> tuple[S
     first, anchored = (
         float(_by_cell(model, state.anchor).mean()) for model in (state.versions[0], challenger)
     )
-    outcome = _judged(old - new, float(old.mean()) if len(old) else np.nan, rules)
+    outcome = _judged(old - new, float(old.sum()) / max(len(old), 1), rules)
     if outcome == "taken" and anchored > rules.slack * first:
         outcome = "refused: worse on the anchor cells"
     version = state.champion
@@ -167,8 +166,8 @@ def _trial(state: SelfLearner, because: str, rules: Rules, fit: _Fit) -> tuple[S
             champion=version,
             detector=_watched(Adwin(), challenger, state.anchor, rules)[0],
         )
-    numbers = [float(one.mean()) if len(one) else np.nan for one in (old, new)]
-    change = Change(because, outcome, version, *numbers, anchored, len(old))
+    before, after = (float(one.mean()) if len(one) else np.nan for one in (old, new))
+    change = Change(because, outcome, version, before, after, anchored, len(old))
     told = replace(
         state, waiting=0, trial_count=state.trial_count + 1, changes=(*state.changes, change)
     )
@@ -176,11 +175,13 @@ def _trial(state: SelfLearner, because: str, rules: Rules, fit: _Fit) -> tuple[S
 
 
 def _judged(gain: Float64[np.ndarray, " cell"], error: float, rules: Rules) -> str:
+    from scipy.special import stdtrit  # noqa: PLC0415  when it is used
+
     if len(gain) < rules.fewest_cells:
         return f"refused: {len(gain)} held-back cells are too few"
     if gain.mean() < rules.margin * error:
         return "refused: not better by the margin"
-    chance = float(student.ppf(0.95, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain)))
+    chance = float(stdtrit(len(gain) - 1, 0.95) * gain.std(ddof=1) / np.sqrt(len(gain)))
     return "taken" if gain.mean() > chance else "refused: may be better by chance"
 
 

@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.stats import rankdata
 
 from cellwarden.health.explain import attribute
 from cellwarden.health.learner import Prepared
@@ -67,6 +66,8 @@ def stability(
     seed: int = 0,
 ) -> Stability:
     """How much contributions move under uniform errors of at most `error`. [1]"""
+    from scipy.stats import rankdata  # noqa: PLC0415  when it is used
+
     rng = np.random.default_rng(seed)
     first = attribute(whole, names, features)
     rank = rankdata(first.moved, axis=1)
