@@ -115,6 +115,21 @@ def test_labels_of_tested_cells_change_nothing_that_is_told() -> None:
         assert np.abs(theirs.rmse - mine.rmse - 0.5).max() < 2 * mine.rmse.max() + 1e-9
 
 
+def test_a_young_cell_is_known_by_its_first_rows_alone() -> None:
+    sample = laboratory(2)
+    pool, _ = deal(domain("c", sample), 0, 0)
+    late = np.tile(np.arange(8) >= 4, 8) & np.isin(sample.cell, pool)
+    other = Sample(sample.columns, sample.features, sample.target + late, sample.cell)
+    source = domain("a", laboratory(0))
+    mine, theirs = (
+        try_pair([source], domain("c", one), {2: 1}, methods=FEW, life_fraction=0.5)
+        for one in (sample, other)
+    )
+    assert all(np.array_equal(a.rmse, b.rmse) for a, b in zip(mine, theirs, strict=True))
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        try_pair([source], domain("c", sample), life_fraction=0.0)
+
+
 def test_one_cell_is_enough_for_scratch() -> None:
     target = laboratory(2)
     fit = from_scratch(target.rows(target.cell == 0), CHOICES)

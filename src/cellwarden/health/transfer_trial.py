@@ -78,15 +78,21 @@ def try_pair(
     counts: Mapping[int, int] = COUNTS,
     *,
     methods: Sequence[Method] = METHODS,
+    life_fraction: float = 1.0,
     seed: int = 0,
 ) -> list[Errors]:
     """Errors of all methods and of training from scratch, on the same draws. [unit]
 
-    `counts` says in how many draws each count of known cells is tried.
+    `counts` says in how many draws each count of known cells is tried, `life_fraction` how much of
+    the rows of a known cell has been seen: below one, cells that are still young.
 
     Raises:
-        UsageError: the target is among the sources.
+        UsageError: the target is among the sources, or nothing of a life is known.
     """
+    if not 0 < life_fraction <= 1:
+        raise UsageError(
+            f"a part of a life lies between 0 and 1, not {life_fraction}", hint="Give 1 for all."
+        )
     if target.name in {one.name for one in sources}:
         raise UsageError(f"{target.name} is its own source", hint="Leave it out of the sources.")
     known = learn(
@@ -101,7 +107,7 @@ def try_pair(
         for count, most in counts.items():
             if count > len(pool) or draw >= most:
                 continue
-            mine = _of(target, pool[:count])
+            mine = _begun(_of(target, pool[:count]), life_fraction)
             fits: dict[str, Fitted] = {
                 one.name: one.fit(known, mine, early) for one in methods if count >= one.least_cells
             }
@@ -136,3 +142,12 @@ def ratio(ours: Errors, theirs: Errors, seed: int = 0) -> Ratio:
 
 def _of(target: Domain, cells: np.ndarray) -> Sample:
     return target.sample.rows(np.isin(target.sample.cell, cells))
+
+
+def _begun(sample: Sample, life_fraction: float) -> Sample:
+    """The first rows of each cell."""
+    kept = np.zeros(len(sample.cell), dtype=bool)
+    for one in np.unique(sample.cell):
+        own = np.flatnonzero(sample.cell == one)
+        kept[own[: int(np.ceil(life_fraction * len(own)))]] = True
+    return sample.rows(kept)
