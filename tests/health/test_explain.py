@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cellwarden.errors import UsageError
 from cellwarden.health.explain import contributions
 
 numbers = st.lists(st.floats(-3, 3), min_size=3, max_size=3).map(np.array)
@@ -36,3 +37,8 @@ def test_a_product_is_shared_equally_and_an_idle_feature_gets_nothing() -> None:
 
     _, parts = contributions(estimate, np.array([2.0, 3.0, 9.0]), np.zeros(3))
     assert parts == pytest.approx((3.0, 3.0, 0.0))
+
+
+def test_too_many_features_are_refused_before_they_fill_the_memory() -> None:
+    with pytest.raises(UsageError, match="too many"):
+        contributions(lambda rows: rows.sum(axis=1), np.ones(21), np.zeros(21))

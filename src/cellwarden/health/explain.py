@@ -11,11 +11,16 @@ Source: L. S. Shapley, "A value for n-person games", Contributions to the Theory
 from collections.abc import Callable
 from itertools import combinations
 from math import comb
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float64
 
+from cellwarden.errors import UsageError
+
 __all__ = ["contributions"]
+
+_MOST: Final = 20  # a million evaluations
 
 
 def contributions(
@@ -23,8 +28,17 @@ def contributions(
     inputs: Float64[np.ndarray, " feature"],
     reference: Float64[np.ndarray, " feature"],
 ) -> tuple[float, tuple[float, ...]]:
-    """The estimate at the reference, and what each feature adds to it. [unit of the estimate]"""
+    """The estimate at the reference, and what each feature adds to it. [unit of the estimate]
+
+    Raises:
+        UsageError: there are too many features.
+    """
     count = len(inputs)
+    if count > _MOST:
+        raise UsageError(
+            f"{count} features are too many to tell apart exactly",
+            hint=f"Explain a model of at most {_MOST} columns.",
+        )
     places = range(count)
     subsets = [set(s) for size in range(count + 1) for s in combinations(places, size)]
     rows = np.array([[inputs[f] if f in s else reference[f] for f in places] for s in subsets])
