@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from cellwarden.errors import UsageError
+from cellwarden.health.aging_network import AGING_COLUMNS, fit_aging_network
 from cellwarden.health.boosting import fit_failure_times, fit_monotone
 from cellwarden.health.curve_network import fit_convolution, fit_recurrence
 from cellwarden.health.gaussian import GaussianProcess, fit_gaussian_process
@@ -341,6 +342,14 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
         "a smooth law of up to some thousands of rows; five networks tell a spread",
         fit_perceptron,
         _DECAYS,
+        needs="jax",
+    ),
+    Algorithm(
+        "aging network",
+        "a perceptron with terms of aging; in the ablation of docs/nets.md they did not help",
+        fit_aging_network,
+        tuple({"dynamics": a, "monotone": b} for a in (0.0, 1.0) for b in (0.0, 1.0)),
+        columns=AGING_COLUMNS,
         needs="jax",
     ),
     Algorithm("ridge, curve", "as ridge, on the points of a curve", _ridge,

@@ -33,9 +33,9 @@ _SMALL, _LARGE = 64, 640
 Weights = tuple[np.ndarray, ...]
 # Of numpy or jax.numpy, weights and rows: a number a row.
 Tell = Callable[[Any, Any, Any], Any]
-# Of tell, weights, all rows, their targets, what else each row has, a batch and the strengths of
-# terms: a number to be made small.
-Loss = Callable[[Tell, Any, Any, Any, Any, Any, Any], Any]
+# Of tell, weights, all rows with their targets and what else each has, a batch and the strengths
+# of terms: a number to be made small.
+Loss = Callable[[Tell, Any, Any, Any, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,11 @@ class Descended:
     error: float
 
 
-def squares(tell: Tell, weights: Any, rows: Any, target: Any, _: Any, batch: Any, __: Any) -> Any:
+def squares(tell: Tell, weights: Any, table: Any, batch: Any, _: Any) -> Any:
     """Mean squared error of a batch. [1]"""
     import jax.numpy as jnp  # noqa: PLC0415  when it is used
 
+    rows, target = table
     return jnp.mean((tell(jnp, weights, rows[batch]) - target[batch]) ** 2)
 
 
@@ -138,14 +139,14 @@ def _compiled(tell: Tell, loss: Loss) -> Callable[..., Any]:
     import optax  # noqa: PLC0415  likewise
 
     def run(first: Any, rows: Any, weigh: Any, batches: Any, knobs: Any) -> Any:
-        features, target, *beside = rows
+        features, target, *_ = rows
         rounds = len(batches) // _ROUND
         decay, strengths = knobs
         rate = optax.cosine_decay_schedule(_RATE, rounds * _ROUND)
         optimiser = optax.adamw(rate, weight_decay=decay)
 
         def error(weights: Any, batch: Any) -> Any:
-            return loss(tell, weights, features, target, tuple(beside), batch, strengths)
+            return loss(tell, weights, rows, batch, strengths)
 
         def step(weights: Any, state: Any, batch: Any) -> Any:
             moved, state = optimiser.update(jax.grad(error)(weights, batch), state, weights)
