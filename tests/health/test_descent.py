@@ -14,7 +14,7 @@ def test_what_stops_a_network_is_whole_cells_that_it_does_not_learn_from() -> No
     for out in left:
         assert 0 < out.sum() < len(CELL)
         assert not set(CELL[out]) & set(CELL[~out])
-        assert set(np.unique(descent._batches(~out, DRAW))) <= set(np.flatnonzero(~out))
+        assert set(np.unique(descent._batches(~out, 2, DRAW))) <= set(np.flatnonzero(~out))
     assert left.any(axis=0).all(), "every cell is left out by one"
 
 

@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellwarden.errors import UsageError
-from cellwarden.health.early_life import CHOICES, COLUMNS, GRID_VOLT, life_features
+from cellwarden.health.early_life import (
+    CHOICES,
+    COLUMNS,
+    CURVE_COLUMNS,
+    GRID_VOLT,
+    delta_curve,
+    life_features,
+)
 
 CYCLES = np.arange(2, 101)
 
@@ -68,3 +75,13 @@ def test_what_is_missing_is_no_number_and_nothing_else_is() -> None:
 def test_a_grid_that_does_not_fall_is_refused() -> None:
     with pytest.raises(UsageError, match="grid must fall"):
         life_features(CYCLES, curves(), GRID_VOLT[::-1])
+
+
+def test_the_curve_is_the_difference_that_its_statistics_are_of() -> None:
+    curve, told = delta_curve(CYCLES, curves()), life_features(CYCLES, curves())
+    assert tuple(curve) == CURVE_COLUMNS
+    assert len(CURVE_COLUMNS) == 100
+    assert CURVE_COLUMNS[0] == "delta_3.593_volt_ah"
+    values = np.array(list(curve.values()))
+    assert np.log10(abs(values.mean())) == pytest.approx(told["delta_mean_log10_ah"])
+    assert np.log10(values.var()) == pytest.approx(told["delta_variance_log10_ah2"], abs=0.01)

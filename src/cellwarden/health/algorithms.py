@@ -13,10 +13,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from cellwarden.errors import UsageError
+from cellwarden.health.aging_network import AGING_COLUMNS, fit_aging_network
 from cellwarden.health.boosting import fit_failure_times, fit_monotone
+from cellwarden.health.curve_network import fit_convolution, fit_recurrence
 from cellwarden.health.gaussian import GaussianProcess, fit_gaussian_process
 from cellwarden.health.learner import Algorithm, Fitted, Setting, Told
 from cellwarden.health.network import fit_perceptron
+from cellwarden.health.rocket import fit_rocket
 from cellwarden.health.survival import fit_censored_line
 from cellwarden.health.task import Sample
 
@@ -261,6 +264,7 @@ def _each(name: str, *values: float, **others: float) -> tuple[Setting, ...]:
     return tuple({name: value, **others} for value in values)
 
 
+_DECAYS: Final = _each("decay", 0.01, 0.3, 1.0, 2.0)
 _LEAVES: Final = _each("leaf", 1, 2, 4, 8)
 _ROUNDS: Final = tuple({"rounds": r, "depth": d} for r in (100, 300) for d in (2, 4))
 
@@ -360,9 +364,34 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
         "perceptron",
         "a smooth law of up to some thousands of rows; five networks tell a spread",
         fit_perceptron,
-        _each("decay", 0.01, 0.3, 1.0, 2.0),
+        _DECAYS,
         needs="jax",
     ),
+    Algorithm(
+        "aging network",
+        "a perceptron with terms of aging; in the ablation of docs/nets.md they did not help",
+        fit_aging_network,
+        tuple({"dynamics": a, "monotone": b} for a in (0.0, 1.0) for b in (0.0, 1.0)),
+        columns=AGING_COLUMNS,
+        needs="jax",
+    ),
+    Algorithm("ridge, curve", "as ridge, on the points of a curve", _ridge,
+              _each("penalty", 0.1, 1.0, 10.0, 100.0), reads_curve=True),
+    Algorithm("PLSR, curve", "as PLSR, on the points of a curve", _partial,
+              _each("components", 1, 2, 3, 5), reads_curve=True),
+    Algorithm("PCR, curve", "as PCR, on the points of a curve", _latent,
+              _each("components", 1, 2, 3, 5), reads_curve=True),
+    Algorithm(
+        "MiniRocket",
+        "curves whose shape tells more than any one point; a fit takes a second",
+        fit_rocket,
+        _each("penalty", 0.1, 1.0, 10.0, 100.0),
+        reads_curve=True,
+    ),
+    Algorithm("convolution network", "curves of some hundred cells, features at places",
+              fit_convolution, _DECAYS[::2], needs="jax", reads_curve=True),
+    Algorithm("recurrent network", "as the convolution network, where the order of points counts",
+              fit_recurrence, _DECAYS[::2], needs="jax", reads_curve=True),
 )  # fmt: skip
 
 

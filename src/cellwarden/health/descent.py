@@ -25,7 +25,7 @@ __all__ = ["MEMBERS", "Descended", "Loss", "Tell", "Weights", "descend", "square
 MEMBERS: Final = 5
 _BATCH: Final = 64
 _ROUND: Final = 25  # steps between two looks at the cells left out
-_ROUNDS: Final = 64
+ROUNDS: Final = 64
 _PATIENCE: Final = 10  # rounds without a better one
 _RATE: Final = 1e-2
 _SMALL, _LARGE = 64, 640
@@ -33,9 +33,9 @@ _SMALL, _LARGE = 64, 640
 Weights = tuple[np.ndarray, ...]
 # Of numpy or jax.numpy, weights and rows: a number a row.
 Tell = Callable[[Any, Any, Any], Any]
-# Of tell, weights, all rows, their targets, what else each row has, a batch and the strengths of
-# terms: a number to be made small.
-Loss = Callable[[Tell, Any, Any, Any, Any, Any, Any], Any]
+# Of tell, weights, all rows with their targets and what else each has, a batch and the strengths
+# of terms: a number to be made small.
+Loss = Callable[[Tell, Any, Any, Any, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,11 @@ class Descended:
     error: float
 
 
-def squares(tell: Tell, weights: Any, rows: Any, target: Any, _: Any, batch: Any, __: Any) -> Any:
+def squares(tell: Tell, weights: Any, table: Any, batch: Any, _: Any) -> Any:
     """Mean squared error of a batch. [1]"""
     import jax.numpy as jnp  # noqa: PLC0415  when it is used
 
+    rows, target = table
     return jnp.mean((tell(jnp, weights, rows[batch]) - target[batch]) ** 2)
 
 
@@ -70,13 +71,17 @@ def descend(
     loss: Loss = squares,
     beside: tuple[np.ndarray, ...] = (),
     strengths: tuple[float, ...] = (),
+    rounds: int = ROUNDS,
 ) -> Descended:
-    """Networks fitted to rows; `beside` goes to the loss row by row, `strengths` as they are."""
+    """Networks fitted to rows in at most so many rounds.
+
+    `beside` goes to the loss row by row, `strengths` as they are.
+    """
     draw = np.random.default_rng(seed)
     centre, scale = float(target.mean()), float(target.std()) or 1.0
     left = _left_out(cell, draw)
     first = [begin(draw) for _ in range(MEMBERS)]
-    batches = np.stack([_batches(~out, draw) for out in left], axis=1)
+    batches = np.stack([_batches(~out, rounds, draw) for out in left], axis=1)
     # A single cell leaves none out: then the rows themselves say when to stop.
     weigh = np.stack([_by_cell(cell, out if out.any() else ~out) for out in left])
     room = -len(target) % (_SMALL if len(target) <= _SMALL else _LARGE)
@@ -111,10 +116,10 @@ def _left_out(cell: Int64[np.ndarray, " row"], draw: np.random.Generator) -> np.
     return np.asarray(group[place][None, :] == (np.arange(MEMBERS) % groups)[:, None])
 
 
-def _batches(own: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def _batches(own: np.ndarray, rounds: int, draw: np.random.Generator) -> np.ndarray:
     """Numbers of the rows of each step's batch."""
     numbers = np.flatnonzero(own)
-    drawn = draw.integers(0, len(numbers), (_ROUNDS * _ROUND, _BATCH))
+    drawn = draw.integers(0, len(numbers), (rounds * _ROUND, _BATCH))
     return numbers[drawn].astype(np.int32)
 
 
@@ -134,13 +139,14 @@ def _compiled(tell: Tell, loss: Loss) -> Callable[..., Any]:
     import optax  # noqa: PLC0415  likewise
 
     def run(first: Any, rows: Any, weigh: Any, batches: Any, knobs: Any) -> Any:
-        features, target, *beside = rows
+        features, target, *_ = rows
+        rounds = len(batches) // _ROUND
         decay, strengths = knobs
-        rate = optax.cosine_decay_schedule(_RATE, _ROUNDS * _ROUND)
+        rate = optax.cosine_decay_schedule(_RATE, rounds * _ROUND)
         optimiser = optax.adamw(rate, weight_decay=decay)
 
         def error(weights: Any, batch: Any) -> Any:
-            return loss(tell, weights, features, target, tuple(beside), batch, strengths)
+            return loss(tell, weights, rows, batch, strengths)
 
         def step(weights: Any, state: Any, batch: Any) -> Any:
             moved, state = optimiser.update(jax.grad(error)(weights, batch), state, weights)
@@ -166,7 +172,7 @@ def _compiled(tell: Tell, loss: Loss) -> Callable[..., Any]:
             return number + 1, weights, state, best, jnp.where(better, now, least), idle
 
         def going(carry: Any) -> Any:
-            return (carry[0] < _ROUNDS) & (jnp.min(carry[5]) < _PATIENCE)
+            return (carry[0] < rounds) & (jnp.min(carry[5]) < _PATIENCE)
 
         least = jnp.full(MEMBERS, jnp.inf, dtype=jnp.float32)
         idle = jnp.zeros(MEMBERS, dtype=jnp.int32)

@@ -21,7 +21,16 @@ from jaxtyping import Float64, Int64
 from cellwarden.errors import UsageError
 from cellwarden.features.curves import delta_statistics, refuse_artefacts
 
-__all__ = ["CANDIDATES", "CHOICES", "COLUMNS", "GRID_VOLT", "REPEATS", "life_features"]
+__all__ = [
+    "CANDIDATES",
+    "CHOICES",
+    "COLUMNS",
+    "CURVE_COLUMNS",
+    "GRID_VOLT",
+    "REPEATS",
+    "delta_curve",
+    "life_features",
+]
 
 GRID_VOLT: Final = np.linspace(3.6, 2.0, 1000)
 ARTEFACT_AH: Final = 0.005
@@ -43,6 +52,11 @@ _DISCHARGE: Final = (
 _FADE: Final = ("delta_mean_log10_ah", "fade_slope_ah", "late_fade_slope_ah")
 _PARTS: Final = tuple(f"delta_{high:.1f}_to_{low:.1f}_volt_log10_ah" for high, low in _WINDOWS)
 COLUMNS: Final = (*_DISCHARGE, *_FADE, *_PARTS)
+# ΔQ(V) itself: the mean of every ten points of the grid, named by the voltage in their middle.
+_TOGETHER: Final = 10
+CURVE_COLUMNS: Final = tuple(
+    f"delta_{middle:.3f}_volt_ah" for middle in GRID_VOLT.reshape(-1, _TOGETHER).mean(axis=1)
+)
 # What the life model is chosen from, with this many ways of dealing the cells into folds.
 CANDIDATES: Final = (
     "ridge",
@@ -85,8 +99,7 @@ def life_features(
     if len(grid_volt) != charge_ah.shape[1] or np.any(np.diff(grid_volt) >= 0):
         raise UsageError("the grid must fall, a voltage a column", hint="Use GRID_VOLT.")
     known = refuse_artefacts(charge_ah, tolerance_ah=ARTEFACT_AH)
-    early, late = (_median(cycle_count, known, span) for span in (_EARLY, _LATE))
-    delta = 2 * (late - early)  # half of the span lies between the middles of the halves
+    delta = _delta(cycle_count, known)
     moments = delta_statistics(delta)
     capacity = known[:, -1]
     second = float(_median(cycle_count, known[:, -1:], _SECOND)[0])
@@ -106,6 +119,23 @@ def life_features(
         part = delta[(grid_volt <= high) & (grid_volt > low)]
         told[name] = _log(float(part.mean()) if len(part) else float("nan"), _SMALLEST)
     return {name: told[name] for name in COLUMNS}
+
+
+def delta_curve(
+    cycle_count: Int64[np.ndarray, " curve"], charge_ah: Float64[np.ndarray, "curve grid"]
+) -> dict[str, float]:
+    """The numbers of `CURVE_COLUMNS` from one cell's Q(V) on `GRID_VOLT`. [Ah]"""
+    delta = _delta(cycle_count, refuse_artefacts(charge_ah, tolerance_ah=ARTEFACT_AH))
+    means = delta.reshape(-1, _TOGETHER).mean(axis=1)
+    return dict(zip(CURVE_COLUMNS, means.tolist(), strict=True))
+
+
+def _delta(
+    cycle: Int64[np.ndarray, " curve"], known: Float64[np.ndarray, "curve grid"]
+) -> Float64[np.ndarray, " grid"]:
+    early, late = (_median(cycle, known, span) for span in (_EARLY, _LATE))
+    # Half of the span lies between the middles of the halves.
+    return np.asarray(2 * (late - early))
 
 
 def _median(

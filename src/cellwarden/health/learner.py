@@ -10,7 +10,7 @@ Rules
 """
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from cellwarden.health.task import Sample
+from cellwarden.health.task import CURVE, Sample
 
 __all__ = [
     "BUDGET",
@@ -58,7 +58,8 @@ class Fitted(Protocol):
 class Algorithm:
     """Something that learns; `columns` are all that it looks at, or empty, `needs` a module.
 
-    A `baseline` is there to be beaten. One that `takes_censored` knows what a least value is.
+    A `baseline` is there to be beaten. One that `takes_censored` knows what a least value is. One
+    that `reads_curve` looks at the points of a curve, all in one unit.
     """
 
     name: str
@@ -70,14 +71,17 @@ class Algorithm:
     baseline: bool = False
     takes_censored: bool = False
     takes_missing: bool = False
+    reads_curve: bool = False
 
-    def missing(self, columns: tuple[str, ...]) -> str:
-        """Why it cannot be run with these columns on this machine; empty where it can."""
+    def missing(self, columns: tuple[str, ...], choices: Collection[str] = ()) -> str:
+        """Why it cannot be run with these columns and choices of them here; empty where it can."""
         absent = [name for name in self.columns if name not in columns]
         if absent:
             return f"needs {', '.join(absent)}"
         if self.needs and importlib.util.find_spec(self.needs) is None:
             return f"needs {self.needs}: install the extra {_EXTRAS.get(self.needs, 'boosters')}"
+        if self.reads_curve and CURVE not in choices:
+            return "needs a curve"
         return ""
 
 
@@ -142,7 +146,10 @@ def fit_prepared(
     margin = FEATURE_MARGIN * (high - low)
     spread = filled.std(axis=0)
     flat = spread <= 1e-12 * np.maximum(np.abs(fill), 1e-300)
-    centre, spread = filled.mean(axis=0), np.where(flat, 1.0, spread)
+    if algorithm.reads_curve:
+        # Points of a curve share one unit: apart, what hardly moves would weigh as what does.
+        spread = np.full(len(spread), np.sqrt(np.mean(spread**2)))
+    centre, spread = filled.mean(axis=0), np.where(flat | (spread == 0), 1.0, spread)
     if algorithm.takes_missing:
         filled = np.where(np.isfinite(sample.features), filled, np.nan)
     inputs = replace(sample, features=(filled - centre) / spread)

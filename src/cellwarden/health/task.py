@@ -6,18 +6,23 @@ Rules
 - A cell that had not failed when it was last seen is censored: its target is a least value. Only an
   algorithm that knows what that means gets its rows; the others learn without them.
 - A task whose errors multiply (a life, in cycles) is learnt as a decimal logarithm.
-- `choices` are sets of columns that tuning may take; every algorithm has the same ones.
+- `choices` are sets of columns that tuning may take; every algorithm has the same ones. The one
+  named `CURVE` holds the points of one curve in order: only what reads curves takes it, and that
+  takes no other.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from cellwarden.errors import DataError, UsageError
 
-__all__ = ["Fold", "Sample", "Task", "grouped_folds", "leave_one_out"]
+__all__ = ["CURVE", "Fold", "Sample", "Task", "grouped_folds", "leave_one_out"]
+
+CURVE: Final = "curve"
 
 
 @dataclass(frozen=True, slots=True)

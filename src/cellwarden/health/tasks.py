@@ -17,8 +17,8 @@ from cellwarden.domain.table import Table
 from cellwarden.errors import DataError, UsageError
 from cellwarden.health import pulse
 from cellwarden.health.causal import AGE, choices, past_columns
-from cellwarden.health.early_life import CHOICES, COLUMNS, life_features
-from cellwarden.health.task import Fold, Task, grouped_folds, leave_one_out
+from cellwarden.health.early_life import CHOICES, COLUMNS, CURVE_COLUMNS, delta_curve, life_features
+from cellwarden.health.task import CURVE, Fold, Task, grouped_folds, leave_one_out
 
 __all__ = [
     "NOMINAL_AH",
@@ -61,6 +61,7 @@ def severson(data: Path | None = None) -> Task:
     cells: list[str] = []
     rows: list[list[float]] = []
     life: list[float] = []
+    columns = (*COLUMNS, *CURVE_COLUMNS)
     for split in ("train", "primary_test"):
         told = datasets.rows("severson_lfp", split, data=data)
         curves = np.stack([np.asarray(one, dtype=np.float64) for one in told["qd_uAh"]])
@@ -73,9 +74,10 @@ def severson(data: Path | None = None) -> Task:
                 raise DataError(
                     f"severson_lfp: no curves of {split}-{one}", hint="Check the files."
                 )
-            found = life_features(told["cycle"][own].astype(np.int64), curves[own] * _AH_PER_MICRO)
+            seen = told["cycle"][own].astype(np.int64), curves[own] * _AH_PER_MICRO
+            found = life_features(*seen) | delta_curve(*seen)
             cells.append(f"{split}-{int(one)}")
-            rows.append([found[name] for name in COLUMNS])
+            rows.append([found[name] for name in columns])
             life.append(float(cycles))
     train = tuple(k for k, name in enumerate(cells) if name.startswith("train"))
     test = tuple(k for k in range(len(cells)) if k not in train)
@@ -84,14 +86,14 @@ def severson(data: Path | None = None) -> Task:
         unit="cycles",
         target_name="cycle life",
         protocol="published split: 41 training cells, 43 primary test cells",
-        columns=COLUMNS,
+        columns=columns,
         features=np.array(rows),
         target=np.array(life),
         cell=np.arange(len(cells)),
         cells=tuple(cells),
         folds=(Fold("primary test", train, test),),
         logarithmic=True,
-        choices=CHOICES,
+        choices={**CHOICES, CURVE: CURVE_COLUMNS},
     )
 
 
@@ -203,7 +205,7 @@ def pulses(group: str, data: Path | None = None) -> Task:
         cell=cell.astype(np.int64),
         cells=every,
         folds=grouped_folds(every, _FOLDS, seed=0),
-        choices=pulse.choices(_CHARGE),
+        choices={**pulse.choices(_CHARGE), CURVE: PULSE_VOLTAGES},
         fit_row_count=_FIT_ROWS,
     )
 

@@ -32,7 +32,7 @@ from cellwarden.domain import Explanation
 from cellwarden.errors import UsageError
 from cellwarden.health.explain import attribute
 from cellwarden.health.learner import Algorithm, Prepared, Setting, Told, fit_prepared
-from cellwarden.health.task import Fold, Sample, grouped_folds
+from cellwarden.health.task import CURVE, Fold, Sample, grouped_folds
 
 __all__ = [
     "FOLDS", "Candidate", "Crossed", "Made", "Tuned", "by_cell", "cross", "reached", "settle",
@@ -250,10 +250,13 @@ def _rank(one: Crossed) -> float:
 def _candidates(
     algorithm: Algorithm, sample: Sample, choices: Mapping[str, tuple[str, ...]]
 ) -> list[Candidate]:
-    if algorithm.missing(sample.columns):
+    if algorithm.missing(sample.columns, choices):
         return []
     # An emphasis is on long lives: without a logarithm it changes nothing and is not tried again.
-    offered = {"": algorithm.columns} if algorithm.columns else choices or {"": sample.columns}
+    tables = {name: columns for name, columns in choices.items() if name != CURVE}
+    offered = {"": algorithm.columns} if algorithm.columns else tables or {"": sample.columns}
+    if algorithm.reads_curve:
+        offered = {CURVE: choices[CURVE]}
     return [
         Candidate(algorithm, choice, columns, setting)
         for choice, columns in offered.items()
