@@ -8,7 +8,7 @@ import numpy as np
 from cellwarden.health.algorithms import named
 from cellwarden.health.conversion import portable
 from cellwarden.health.learner import Prepared, fit_prepared
-from cellwarden.health.portable import Layer, Net, Nets, Portable
+from cellwarden.health.portable import Layer, Net, Nets, Portable, Process
 from cellwarden.health.task import Sample
 from cellwarden.registry import Label
 
@@ -18,7 +18,7 @@ LABEL = Label("made", "other", "a made number", "1", column_units=("V", "Ah", ""
 KINDS = {
     "ridge": False,
     "gaussian process": True,
-    "gaussian process, ARD": False,
+    "stretched process": False,
     "ridge and process": True,
     "SVR": False,
     "bagging": False,
@@ -47,13 +47,16 @@ def model(name: str) -> Portable:
     features = draw.normal(size=(60, 4)) * [1.0, 30.0, 0.0, 1e-3] + [0.0, 5.0, 2.0, 1.0]
     target = np.sin(features[:, 0]) + features[:, 1] / 50 + 0.05 * draw.normal(size=60)
     sample = Sample(COLUMNS, features, target, np.repeat(np.arange(15), 4), KINDS[name])
-    known = name if "network" not in name and "flat" not in name else "gaussian process"
-    algorithm = named(known)
+    made_here = "network" in name or name in ("flat process", "stretched process")
+    algorithm = named("gaussian process" if made_here else name)
     fitted = fit_prepared(algorithm, sample, ("slope", *COLUMNS[:2]), algorithm.settings[0], seed=0)
     told = portable(fitted, sample, flat="flat" in name)
     told = replace(told, half_width=1.25, coverage=0.8)
     if "network" in name:
         told = replace(told, prepared=with_nets(told.prepared, relu="relu" in name))
+    if "stretched" in name and isinstance(told.body, Process):
+        stretched = replace(told.body, stretch=np.array([0.5, 2.0, 1.25]))
+        told = replace(told, prepared=replace(told.prepared, fitted=stretched))
     return told
 
 
