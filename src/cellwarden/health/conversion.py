@@ -24,7 +24,7 @@ from cellwarden.health.learner import Fitted, Prepared
 from cellwarden.health.portable import Body, Layer, Line, Net, Nets, Pair, Portable, Process, Spread
 from cellwarden.health.task import Sample
 from cellwarden.health.tree_tables import trees_of
-from cellwarden.health.tuning import Tuned, reached
+from cellwarden.health.tuning import Tuned
 
 __all__ = ["Plain", "portable"]
 
@@ -57,7 +57,7 @@ def portable(
     half_width = np.inf
     if isinstance(fitted, Tuned):
         size = _errors(fitted, sample) if flat else fitted.size
-        half_width = float(reached(size[None, :], fitted.weight, coverage)[0])
+        half_width = _reached(size, fitted.weight, coverage)
     enough = bool(np.isfinite(half_width))
     return Portable(
         columns=sample.columns,
@@ -66,6 +66,15 @@ def portable(
         half_width=half_width if enough else None,
         coverage=coverage if enough else None,
     )
+
+
+def _reached(
+    size: Float64[np.ndarray, " row"], weight: Float64[np.ndarray, " row"], coverage: float
+) -> float:
+    """The error at which the weights reach the coverage; infinite where they do not. [its own]"""
+    order = np.argsort(size, kind="stable")
+    enough = np.flatnonzero(np.cumsum(weight[order]) >= coverage - 1e-9)
+    return float(size[order][enough[0]]) if len(enough) else float("inf")
 
 
 def _errors(tuned: Tuned, sample: Sample) -> Float64[np.ndarray, " row"]:
