@@ -416,7 +416,7 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
             said = f"*{who}*" + (f" ({remark})" if remark else "")
             lines.append(f"| {said} | {cells[0]} | {cells[1]} | | | | | | | |")
         for row in own:
-            if row["who"] == CHOSEN:
+            if row["who"] == CHOSEN and row["chosen"]:
                 lines += ["", f"Chosen: {_said(row['chosen'])}."]
                 if "rmse_without_shortest" in row:
                     without = _number(row["rmse_without_shortest"], 1)

@@ -42,7 +42,7 @@ NOMINAL_AH: Final = {
 }  # fmt: skip
 SOH_BATCHES: Final = tuple(NOMINAL_AH)
 _FIT_ROWS: Final = 800
-_FIT_ROWS_XJTU: Final = 300  # five to eleven cells; more rows of a cell say little more
+_FIT_ROWS_XJTU: Final = 150  # five to eleven cells; more rows of a cell say little more
 PULSE_GROUPS: Final = ("LMO_10Ah", "LFP_35Ah", "NMC_2.1Ah")
 NOT_FEATURES: Final = frozenset({"batch", "cell", "row", "capacity", "published_split"})
 PULSE_VOLTAGES: Final = tuple(f"U{k}" for k in range(1, 22))
