@@ -3,9 +3,9 @@
     cellwarden bench transfer [--json] [--quick]
 
 Rules
-- `PAIRS` and `OURS`, the one method behind the figures, were fixed before any pair of them was run:
-  `OURS` has the smallest mean ratio with two target cells on `DEVELOPMENT`, whose targets are in no
-  pair. Both lists are printed.
+- `PAIRS` and `OURS`, the one method behind the figures, were fixed before any pair was run: of the
+  methods that use a source, `OURS` has the smallest mean ratio with two target cells on
+  `DEVELOPMENT`, whose targets are in no pair. Both lists are printed.
 - Every method, and training from scratch, has the same target cells, columns and tested cells
   (`health.transfer_trial`); scratch is the best of ridge, Gaussian process and extra trees with
   their columns and settings, by leaving out cells of those it was given.
