@@ -5,7 +5,7 @@
 Rules
 - A fleet is trained on whole cells of one batch; a fifth of them are anchors. All cells of another
   batch then age side by side. Each cycle is told before anything of it is known; capacity is
-  measured every `CHECK_CYCLES` cycles alone, and these are all the labels there are.
+  measured every so many cycles alone (`check_cycles`), and these are all the labels there are.
 - The errors are of cycles between checks, a mean over cells. `carried` is the last check itself.
 - Of a poisoned stream a third of the cells' checks say 0.1 less, from the first on; errors are
   against the truth.
@@ -36,8 +36,7 @@ from cellwarden.health.self_learning import Rules, SelfLearner, begin, step
 from cellwarden.health.task import Sample, Task, grouped_folds
 from cellwarden.health.tuning import tune
 
-CHECK_CYCLES: Final = 30
-_TOLD_EVERY: Final = 7  # cycles told between checks; no divisor of the checks'
+_TOLD_EVERY: Final = 7  # cycles told between checks
 _FIT_ROWS: Final = 500
 _CANDIDATES: Final = ("ridge", "extra trees", "LightGBM")
 
@@ -50,16 +49,17 @@ class Case:
     batches: tuple[str, ...]
     first: Callable[[str, int], bool]
     met: Callable[[str, int], bool]
+    check_cycles: int
 
 
 CASES: Final = (
     Case("tju d1 nca, 25 to 45 °C", ("TJU D1_NCA",), lambda n, _: "CY25" in n,
-         lambda n, _: "CY45" in n),
+         lambda n, _: "CY45" in n, 30),
     Case("mit, 2017-05-12 to 2017-06-30", ("MIT",), lambda n, _: "2017-05-12" in n,
-         lambda n, _: "2017-06-30" in n),
+         lambda n, _: "2017-06-30" in n, 40),
     Case("xjtu, 2C and 3C to R2.5 and R3", ("XJTU 2C", "XJTU 3C", "XJTU R2.5", "XJTU R3"),
-         lambda n, _: "C/" in n, lambda n, _: "/R" in n),
-    Case("hust, no shift", ("HUST",), lambda _, k: k % 2 == 0, lambda _, k: k % 2 == 1),
+         lambda n, _: "C/" in n, lambda n, _: "/R" in n, 40),
+    Case("hust, no shift", ("HUST",), lambda _, k: k % 2 == 0, lambda _, k: k % 2 == 1, 150),
 )  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def streamed(case: Case, *, poisoned: bool = False) -> tuple[list[dict[str, Any]
     start = begin(sample, anchor, rules, fit)
     modes = {name: Mode(start) for name in ("frozen", "always", "self-learning")}
     carried: dict[int, list[float]] = {}
-    _stream((task, checked), met, modes, carried, (rules, fit, prior))
+    _stream((task, checked, case.check_cycles), met, modes, carried, (rules, fit, prior))
     rows = [
         _row(case, name + end, told, mode.state)
         for name, mode in modes.items()
@@ -148,16 +148,16 @@ def _left_out(
 
 
 def _stream(
-    given: tuple[Task, np.ndarray],
+    given: tuple[Task, np.ndarray, int],
     met: np.ndarray,
     modes: dict[str, Mode],
     carried: dict[int, list[float]],
     way: tuple[Rules, Callable[[Sample], Prepared], Correction],
 ) -> None:
     """All cells age side by side; labels come at checks, in the order of cells."""
-    (task, checked), (rules, fit, prior) = given, way
+    (task, checked, period), (rules, fit, prior) = given, way
     rows = {int(one): np.flatnonzero(task.cell == one) for one in met}
-    for cycle in range(0, max(map(len, rows.values())), CHECK_CYCLES):
+    for cycle in range(0, max(map(len, rows.values())), period):
         alive = {one: own for one, own in rows.items() if len(own) > cycle}
         at = np.array([own[cycle] for own in alive.values()])
         labels = Sample(task.columns, task.features[at], checked[at], task.cell[at])
@@ -167,8 +167,8 @@ def _stream(
             elif name.startswith("always"):
                 mode.state = _fitted_again(mode.state, labels, rules, fit)
         for one, own in alive.items():
-            between = own[cycle + _TOLD_EVERY : cycle + CHECK_CYCLES : _TOLD_EVERY]
-            checks = own[: cycle + 1 : CHECK_CYCLES]
+            between = own[cycle + _TOLD_EVERY : cycle + period : _TOLD_EVERY]
+            checks = own[: cycle + 1 : period]
             if not len(between):
                 continue
             truth = task.target[between]
