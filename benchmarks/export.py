@@ -1,6 +1,7 @@
 """Models really fitted, as ONNX and as C: the same answers, how large, how fast.
 
     cellwarden bench export [--json] [--quick]
+    python benchmarks/export.py [--model NAME]
 
 State of health from a charge, MIT cells of `soh_features` on the published split (600 rows of the
 training cells are learnt from), and the life of `severson_lfp` cells, likewise. Each algorithm is
@@ -18,6 +19,7 @@ of the portable model with that of cross-validation+ which it stands for, on the
 The network is scikit-learn's. `boosted trees` is LightGBM and gives the figures without a name.
 """
 
+import argparse
 import ctypes
 import tempfile
 import time
@@ -51,6 +53,7 @@ ONNX_GOAL_MICROSECOND: Final = 50
 C_GOAL_MICROSECOND: Final = 5
 _TIMED_ROWS: Final = 2000
 _WARM_UP: Final = 50
+_NESTED_NODES: Final = 10_000  # gcc takes minutes over more branches in one function
 _CLOCK: Final = """\
 #define _POSIX_C_SOURCE 199309L
 #include <time.h>
@@ -95,22 +98,28 @@ class Made:
     files: CFiles
 
 
-def run(*, quick: bool = False) -> dict[str, Any]:
-    """Figures, a row for each model, and lines to print."""
+def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
+    """Figures, a row for each model, and lines to print; of one model alone, if asked."""
     figures, rows, notes = [], [], []
-    with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
-        for place, case in enumerate(cases(quick=quick)):
-            own = Path(folder) / str(place)
-            own.mkdir()
-            made = make(case, quick=quick)
-            row = {**agreement(made, own), **sizes(made, own), **times(made, own)}
-            rows.append({"model": case.name, "task": case.task.name, **row, **interval(made)})
-            figures += figures_of(made, row)
+    for case in cases(quick=quick):
+        if only in ("", case.name):
+            with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
+                made = make(case, quick=quick)
+                rows.append(measure(made, Path(folder)))
+            figures += figures_of(made, rows[-1])
             notes.append(line(rows[-1]))
-            if isinstance(trees := made.model.body, Trees):
-                rows[-1] |= nested(made, trees, own)
-                notes.append(nested_line(rows[-1]))
     return {"figures": figures, "rows": rows, "notes": notes}
+
+
+def measure(made: Made, folder: Path) -> dict[str, Any]:
+    """All that is told of a model."""
+    row = {"model": made.case.name, "task": made.case.task.name, "chosen": str(made.tuned.chosen)}
+    for part in (agreement, sizes, times):
+        row |= part(made, folder)
+    trees = made.model.body
+    if isinstance(trees, Trees) and len(trees.feature) <= _NESTED_NODES:
+        row |= nested(made, trees, folder)
+    return row | interval(made)
 
 
 def cases(*, quick: bool) -> list[Case]:
@@ -351,15 +360,12 @@ def line(row: dict[str, Any]) -> str:
             f" {row['interval_width']:.4g}, CV+ {row['cv_plus_coverage']:.1%} at"
             f" {row['cv_plus_width']:.4g}"
         )
-    return f"{head}; differences: {far}; {size}; {fast}{held}"
-
-
-def nested_line(row: dict[str, Any]) -> str:
-    """The loop beside nested ifs, as text."""
-    return (
-        f"  as nested ifs {row['nested_flash_bytes']:,} B flash and {row['nested_p50_us']:.3g} µs,"
-        f" as the loop {row['c_flash_bytes']:,} B and {row['c_p50_us']:.3g} µs"
-    )
+    other = ""
+    if "nested_p50_us" in row:
+        other = (
+            f"; as nested ifs {row['nested_flash_bytes']:,} B flash, {row['nested_p50_us']:.3g} µs"
+        )
+    return f"{head}; differences: {far}; {size}; {fast}{other}{held}"
 
 
 def largest(one: np.ndarray, other: np.ndarray) -> float:
@@ -373,5 +379,7 @@ def rounded(value: float) -> float:
 
 
 if __name__ == "__main__":
-    for told in run()["notes"]:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="", help="One model alone, as the figures name it.")
+    for told in run(only=parser.parse_args().model)["notes"]:
         print(told)
