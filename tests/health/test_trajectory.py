@@ -11,7 +11,7 @@ from cellwarden.errors import DataError, UsageError
 from cellwarden.health.fade_law import Usage, clocks, fade, slopes, stress
 from cellwarden.health.population import History, condition, fit_population, thinned
 from cellwarden.health.raw_forecast import Phase, forecast
-from cellwarden.health.trajectory import Forecaster, learn, measured, reach
+from cellwarden.health.trajectory import Forecaster, learn, measured, reach, trials
 from cellwarden.health.trajectory_rivals import RIVALS
 
 ACTIVATION = 30.0  # kJ/mol
@@ -138,6 +138,16 @@ def test_a_correction_learns_what_the_curves_miss(cells: list[History]) -> None:
     assert told.life.interval.low <= told.life_cycle_count <= told.life.interval.high
     end = reach(made(60), 0.8) - 250
     assert told.life_cycle_count == pytest.approx(end, rel=0.25)
+
+
+def test_before_the_youngest_age_learnt_from_the_curves_answer_alone(cells: list[History]) -> None:
+    found = trials(cells, ("temperature",), 0.8)
+    both = learn(cells, ("temperature",), corrected=True, found=found)
+    alone = learn(cells, ("temperature",), found=found)
+    young, old = made(60).until(20), made(60).until(250)
+    assert young.cycle_count[-1] < both.youngest_cycle_count < old.cycle_count[-1]
+    assert both(young).life == alone(young).life
+    assert both(old).life != alone(old).life
 
 
 def test_gaps_change_little_and_too_few_cycles_are_refused(forecaster: Forecaster) -> None:

@@ -104,4 +104,5 @@ def slopes(
 
 
 def _powered(knee: np.ndarray, power: np.ndarray) -> np.ndarray:
-    return np.exp(np.minimum(power * np.log(np.maximum(knee, 1e-12)), np.log(_MOST)))
+    raised: np.ndarray = np.exp(np.minimum(power * np.log(np.maximum(knee, 1e-12)), np.log(_MOST)))
+    return raised

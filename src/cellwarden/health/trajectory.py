@@ -71,7 +71,12 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecaster:
-    """A population with what its raw spreads are worth, by the share of life lived."""
+    """A population with what its raw spreads are worth, by the share of life lived.
+
+    A correction is a guess at ages younger than those it was learnt from: before
+    `youngest_cycle_count`, by which half of the training cells had been asked, `young` answers, the
+    curves alone with their own band.
+    """
 
     population: Population
     end_of_life_fraction: float
@@ -81,6 +86,8 @@ class Forecaster:
     band_factor: tuple[float, ...]
     stress_span: Float64[np.ndarray, "edge column"]
     correction: Correction | None = None
+    young: "Forecaster | None" = None
+    youngest_cycle_count: float = 0.0
 
     def __call__(self, history: History, plan: Sequence[Phase] = ()) -> Trajectory:
         """The forecast from the last cycle of a history on. [1]
@@ -100,6 +107,8 @@ class Forecaster:
 
     def banded(self, history: History, raw: Raw, plan: Sequence[Phase] = ()) -> Trajectory:
         """A raw forecast corrected and with its band. [1]"""
+        if self.young is not None and history.cycle_count[-1] < self.youngest_cycle_count:
+            return self.young.banded(history, raw, plan)
         if self.correction is not None:
             raw = correct(raw, history, self.correction)
         place = _age(raw.lived)
@@ -153,7 +162,15 @@ def learn(
         UsageError: there are fewer than two cells, or a stress has no such name.
     """
     found = trials(histories, stresses, end_of_life_fraction) if found is None else found
-    correction = fit_correction(*correction_rows(found)) if corrected else None
+    correction, young, youngest = None, None, 0.0
+    if corrected:
+        correction = fit_correction(*correction_rows(found))
+        young = learn(histories, stresses, end_of_life_fraction=end_of_life_fraction,
+                      coverage=coverage, found=found)  # fmt: skip
+        first: dict[int, float] = {}
+        for one in found:
+            first.setdefault(one.cell, float(one.seen.cycle_count[-1]))
+        youngest = float(np.median(list(first.values())))
     lives, bands = _errors(_corrected(found) if corrected else found, histories)
     span = np.stack([stress(one.usage, stresses) for one in histories])
     return Forecaster(
@@ -165,6 +182,8 @@ def learn(
         tuple(half_width(errors, coverage) for errors in bands),
         np.stack([span.min(axis=0), span.max(axis=0)]),
         correction,
+        young,
+        youngest,
     )
 
 

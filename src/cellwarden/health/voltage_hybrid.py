@@ -69,7 +69,7 @@ def particle_volt(cell: Particles, drive: Drive) -> Float64[np.ndarray, " time"]
     from cellwarden.physics.particle_kernel import run  # noqa: PLC0415  numba when it is used
 
     columns = (drive.test_time_second, drive.current_ampere, drive.celsius)
-    return np.clip(run(cell, full(cell), *columns)[1], *HELD_VOLT)
+    return np.asarray(np.clip(run(cell, full(cell), *columns)[1], *HELD_VOLT))
 
 
 def fit_particles(
