@@ -346,7 +346,7 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
     ),
     Algorithm(
         "aging network",
-        "to test whether terms of aging help on one's own cells (docs/nets.md: hardly)",
+        "few cells with a known age: the monotone term may help (docs/nets.md)",
         fit_aging_network,
         tuple({"dynamics": a, "monotone": b} for a in (0.0, 1.0) for b in (0.0, 1.0)),
         columns=AGING_COLUMNS,
