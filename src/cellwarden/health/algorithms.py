@@ -369,7 +369,7 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
     ),
     Algorithm(
         "aging network",
-        "a perceptron with terms of aging; in the ablation of docs/nets.md they did not help",
+        "few cells with a known age: the monotone term may help (docs/nets.md)",
         fit_aging_network,
         tuple({"dynamics": a, "monotone": b} for a in (0.0, 1.0) for b in (0.0, 1.0)),
         columns=AGING_COLUMNS,
