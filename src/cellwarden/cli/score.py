@@ -62,7 +62,9 @@ def score_command(
             f"{label.name} is a model of {label.kind}, not {kind}", hint=f"--task {label.kind}"
         )
     groups = find(
-        _folders(data), label.kind, Wish(wish.cell, wish.target, wish.features, "", wish.nominal_ah)
+        _folders(data),
+        kind_of(kind),
+        Wish(wish.cell, wish.target, wish.features, "", wish.nominal_ah),
     )
     trial = try_out(saved, label, groups, wish.group)
     told = _values(trial, label, digest, "90")

@@ -18,6 +18,7 @@ from jaxtyping import Float64
 
 from cellwarden.errors import UsageError
 from cellwarden.health.algorithms import ALGORITHMS, named
+from cellwarden.health.candidates import CHARGE
 from cellwarden.health.conformal import needed_cells
 from cellwarden.health.early_life import CANDIDATES
 from cellwarden.health.found import Kind
@@ -46,6 +47,7 @@ _DRAWS: Final = 2000
 _SURE: Final = 0.975
 _FEW_CELLS: Final = 20
 _FEWEST_SURE: Final = 6
+_MANY_CHOICES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def algorithms_for(kind: Kind, task: Task, names: Sequence[str] = ()) -> tuple[A
         UsageError: there is none of a name, or none of those named can be run.
     """
     wanted = [named(name) for name in names or (_SOH if kind == "soh" else _LIFE)]
+    if not names and len(task.choices) > _MANY_CHOICES:
+        wanted = list(CHARGE)  # a setting each, so that every choice of columns can be tried
     if not names and kind == "life" and task.censored is not None:
         wanted.append(named("censored line"))
     able = [one for one in wanted if not one.missing(task.columns)]
