@@ -6,24 +6,24 @@
     python benchmarks/health.py --page --only MIT HUST   # these anew, the others as saved
 
 Rules
-- Every row is told by what was tuned, fitted and calibrated on other cells (`health.tuning`); the
-  baselines run on the same folds. A published figure on cells that are not in the folder says so.
+- Every row is told by what was tuned, fitted and calibrated on other cells (`health.tuning`), the
+  baselines on the same folds. A published figure on cells that are not in the folder says so.
 - The row `chosen on training cells` is one procedure: a candidate, or a mean of several
-  (`health.blend`), picked inside each fold. The rows of single algorithms share its
-  cross-validation, so none of them has seen more.
-- A part is a process of its own with one thread, two at a time; `cpu_s` is that of tuning, fitting
-  and telling, after imports. Rows are saved with the commit that made them.
+  (`health.blend`), picked inside each fold; single algorithms share its cross-validation.
+- A part is a process with one thread, two at a time; `cpu_s` is that of tuning, fitting and
+  telling, after imports. Rows are saved with the commit that made them.
 """
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -32,14 +32,14 @@ import numpy as np
 
 from cellwarden import datasets
 from cellwarden.errors import UsageError
-from cellwarden.health import tasks
+from cellwarden.health import scoring, tasks
 from cellwarden.health.algorithms import ALGORITHMS, named
 from cellwarden.health.blend import blend
 from cellwarden.health.candidates import CHARGE, PULSE, UNTUNED
 from cellwarden.health.early_life import CANDIDATES, REPEATS
 from cellwarden.health.knee import Knee, find_knee
-from cellwarden.health.learner import Algorithm, Prepared, fit_prepared
-from cellwarden.health.scoring import Answer, answered, carried, evaluate, pooled, score, together
+from cellwarden.health.learner import Algorithm, fit_prepared
+from cellwarden.health.scoring import Answer, answered, evaluate, score
 from cellwarden.health.task import Sample, Task
 from cellwarden.health.tuning import Made, cross, settle, tune
 
@@ -53,7 +53,10 @@ PARTS: Final = (
     "severson.as_failed", *tasks.PULSE_GROUPS,
 )  # fmt: skip
 QUICK: Final = ("severson.primary", "severson.shift", "severson.censored", "severson.as_failed")
-_PULSE_LIMITS: Final = {"lmo": 0.024, "lfp": 0.052, "nmc": 0.014}
+_MEMBER: Final = re.compile(r"([\d.]+) \(([^;]+); ([^;)]+)")
+_SAID: Final = 0.05
+_PULSE_LIMITS: Final = {"pulsebat.lmo_10ah": 0.024, "pulsebat.lfp_35ah": 0.052,
+                        "pulsebat.nmc_2.1ah": 0.014}  # fmt: skip
 _DIFFERENT: Final = "different cells: those tested here trained there"
 _PINN: Final = "PINN4SOH, Wang et al. 2024, its leaky recipe"
 _SEVERSON: Final = "Severson et al. 2019"
@@ -97,10 +100,8 @@ def evaluated(part: str, *, quick: bool) -> list[dict[str, Any]]:
 
 
 def _severson(part: str) -> Task:
-    if part == "severson.primary":
-        return tasks.severson()
-    if part == "severson.shift":
-        return tasks.severson_shift()
+    if part in ("severson.primary", "severson.shift"):
+        return tasks.severson() if part == "severson.primary" else tasks.severson_shift()
     return tasks.severson_censored(as_failed=part.endswith("failed"))
 
 
@@ -123,31 +124,15 @@ def _life_rows(task: Task, *, quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Alone:
-    """A single algorithm of which no interval is made."""
-
-    chosen: str
-    fitted: Prepared
-    error: float
-    training_error: float
-
-    def predict(self, features: np.ndarray) -> Any:
-        return self.fitted.predict(features)
-
-    def interval(self, features: np.ndarray, _: float) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(features), np.nan), np.full(len(features), np.nan)
-
-
 def _alone(task: Task, algorithm: Algorithm, columns: tuple[str, ...]) -> Answer:
-    told = []
-    for fold in task.folds:
-        sample = task.training(fold)
-        fitted = fit_prepared(algorithm, sample, columns, {}, 0)
-        away = fitted.predict(sample.features).mean - sample.target
-        error = float(np.sqrt(np.mean(away**2)))
-        told.append(_Alone(algorithm.name, fitted, float("nan"), error))
-    return answered(task, told)
+    samples = [task.training(fold) for fold in task.folds]
+    fits = [fit_prepared(algorithm, one, columns, {}, 0) for one in samples]
+    errors = [
+        float(np.sqrt(np.mean((fitted.predict(one.features).mean - one.target) ** 2)))
+        for fitted, one in zip(fits, samples, strict=True)
+    ]
+    told = zip(fits, errors, strict=True)
+    return answered(task, [scoring.Single(algorithm.name, fit, float("nan"), e) for fit, e in told])
 
 
 def _baselines(task: Task) -> list[dict[str, Any]]:
@@ -162,9 +147,9 @@ def _baselines(task: Task) -> list[dict[str, Any]]:
         if one.missing(task.columns):
             continue
         more = {"all columns": task.columns} if one.name == "XGBoost" else {}
-        for choice, columns in (offered | more).items():
+        for choice, taken in (offered | more).items():
             who = f"{one.name} untuned, {choice}"
-            rows.append(_timed(task, who, lambda o=one, c=columns: _alone(task, o, c)))
+            rows.append(_timed(task, who, lambda o=one, c=taken: _alone(task, o, c)))
     return rows
 
 
@@ -172,10 +157,8 @@ def _blended_rows(group: list[Task], offered: tuple[Algorithm, ...]) -> list[dic
     """The rows of tasks of one kind; where one has no interval, the others' cells give it."""
     rows, means, seconds = [], [], []
     for task in group:
-        start = time.process_time()
         rows += _baselines(task)
-        rows += [_told(task, name, carried(task, name), 0.0) for name in task.carried]
-        start = time.process_time()
+        rows += [_told(task, name, scoring.carried(task, name), 0.0) for name in task.carried]
         crossed = _crossed(task, offered)
         samples = [task.training(fold) for fold in task.folds]
         rows += _single_rows(task, crossed, samples)
@@ -186,13 +169,13 @@ def _blended_rows(group: list[Task], offered: tuple[Algorithm, ...]) -> list[dic
         means.append(answered(task, blends))
         seconds.append(time.process_time() - start + sum(used for used, _ in crossed.values()))
     if len(group) > 1:
-        told = pooled(group, means)
+        told = scoring.pooled(group, means)
         means = [own if np.isfinite(own.low).all() else other
                  for own, other in zip(means, told, strict=True)]  # fmt: skip
     rows += [_told(task, CHOSEN, answer, used)
              for task, answer, used in zip(group, means, seconds, strict=True)]  # fmt: skip
     if len(group) > 1:
-        whole, answer = together(group, means)
+        whole, answer = scoring.together(group, means)
         rows.append(_told(whole, CHOSEN, answer, sum(seconds)))
     return rows
 
@@ -208,10 +191,8 @@ def _single_rows(
 
 
 def _settled(task: Task, each: Sequence[Any], samples: list[Sample]) -> Answer:
-    tuned = [settle(one, sample, 0) for one, sample in zip(each, samples, strict=True)]
-    return answered(
-        task, [_Alone(str(one.chosen), one.whole, one.error, one.training_error) for one in tuned]
-    )
+    pairs = zip(each, samples, strict=True)
+    return answered(task, [scoring.Single.of(settle(one, sample, 0)) for one, sample in pairs])
 
 
 def _crossed(
@@ -229,8 +210,7 @@ def _crossed(
 
 def _timed(task: Task, who: str, told: Callable[[], Answer]) -> dict[str, Any]:
     start = time.process_time()
-    answer = told()
-    return _told(task, who, answer, time.process_time() - start)
+    return _told(task, who, told(), time.process_time() - start)
 
 
 def _told(task: Task, who: str, answer: Answer, cpu_s: float) -> dict[str, Any]:
@@ -310,8 +290,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     parts = QUICK if quick else PARTS
     with ThreadPoolExecutor(2) as pool:
         told = list(pool.map(lambda part: _apart(part, quick=quick), parts))
-    return _object([row for rows in told for row in rows], knees(20 if quick else 200),
-                   round(fit_seconds(), 2))  # fmt: skip
+    return _object([row for rows in told for row in rows], 20 if quick else 200)
 
 
 def saved(only: list[str]) -> dict[str, Any]:
@@ -324,25 +303,20 @@ def saved(only: list[str]) -> dict[str, Any]:
     commit = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=PAGE.parent)
     when = {"commit": commit.stdout.strip(), "date": datetime.now(UTC).date().isoformat()}
     with ThreadPoolExecutor(2) as pool:
-        for part, rows in zip(todo, pool.map(lambda one: _apart(one, quick=False), todo),
-                              strict=True):  # fmt: skip
+        told = pool.map(lambda one: _apart(one, quick=False), todo)
+        for part, rows in zip(todo, told, strict=True):
             kept["parts"][part] = when | {"rows": rows}
             SAVED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    if not only or "knees" not in kept:
-        kept |= {"knees": knees(200), "fit_cpu_s": round(fit_seconds(), 2)}
-        SAVED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    rows = [row for part in PARTS for row in kept["parts"][part]["rows"]]
-    return _object(rows, kept["knees"], kept["fit_cpu_s"])
+    return _object([row for part in PARTS for row in kept["parts"][part]["rows"]], 200)
 
 
-def _object(
-    rows: list[dict[str, Any]], knee: list[dict[str, Any]], seconds: float
-) -> dict[str, Any]:
+def _object(rows: list[dict[str, Any]], curves: int) -> dict[str, Any]:
     figures = [
         *_figures(rows),
-        *knee,
+        *knees(curves),
         {
-            "name": "health.severson.fit_cpu_s", "value": seconds, "unit": "s", "goal": "<=5",
+            "name": "health.severson.fit_cpu_s", "value": round(fit_seconds(), 2), "unit": "s",
+            "goal": "<=5",
             "data": "41 training cells, ridge and process, four choices, four settings, five folds",
         },
     ]  # fmt: skip
@@ -370,11 +344,12 @@ def _figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             figure |= _goal(row)
         figures.append(figure | {"data": told})
         if row["coverage"] is not None:
+            stem = "health.severson" if best and row["task"] == "severson.primary" else stem
             figures.append(
                 {"name": f"{stem}.coverage90", "value": round(row["coverage"], 3),
                  "unit": "fraction", "data": told}
                 | ({"interval95": [row["coverage_low"], row["coverage_high"]],
-                    "goal": "its 95 % interval holds 0.90"} if best else {})
+                    "goal": "interval95 holds 0.90"} if best else {})
             )  # fmt: skip
     return figures + _beaten(rows)
 
@@ -383,21 +358,15 @@ def _goal(row: dict[str, Any]) -> dict[str, Any]:
     task = row["task"]
     if task == "severson.primary":
         return {"goal": "<=80", "peers": {f"PCR, {_BATTERYML}": 90, _SEVERSON: 91}}
-    if task.startswith("pulsebat."):
-        limit = _PULSE_LIMITS[task.removeprefix("pulsebat.").partition("_")[0]]
-        return {"goal": f"<{limit}"}
-    return (
-        {"peers": {who: value for who, _, value, _ in PUBLISHED[task]}} if task in PUBLISHED else {}
-    )
+    if task in _PULSE_LIMITS:
+        return {"goal": f"<{_PULSE_LIMITS[task]}"}
+    return {"peers": {who: value for who, _, value, _ in PUBLISHED.get(task, ())}}
 
 
 def _stem(task: str) -> str:
     """What a chosen row's figures begin with: `health.xjtu.2c`, `health.pulsebat.lmo`."""
-    if task == "severson.primary":
-        return "health.severson.primary"
-    if task.startswith("pulsebat."):
-        return "health." + task.partition("_")[0]
-    return "health." + task.removeprefix("soh.")
+    short = task.partition("_")[0] if task.startswith("pulsebat.") else task.removeprefix("soh.")
+    return f"health.{short}"
 
 
 def _beaten(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -448,11 +417,24 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
             lines.append(f"| {said} | {cells[0]} | {cells[1]} | | | | | | | |")
         for row in own:
             if row["who"] == CHOSEN:
-                lines += ["", f"Chosen: {' and '.join(row['chosen'])}."]
+                lines += ["", f"Chosen: {_said(row['chosen'])}."]
                 if "rmse_without_shortest" in row:
                     without = _number(row["rmse_without_shortest"], 1)
                     lines += [f"Without the shortest-lived cell it errs by {without} cycles."]
     return lines
+
+
+def _said(chosen: list[str]) -> str:
+    """What was chosen; of means over many folds, the weight of each algorithm and choice."""
+    parts = [found for one in chosen for found in _MEMBER.findall(one)]
+    if not parts:
+        return " and ".join(chosen)
+    weight: dict[str, float] = {}
+    for share, algorithm, choice in parts:
+        name = f"{algorithm} on {choice}"
+        weight[name] = weight.get(name, 0.0) + float(share) / len(chosen)
+    ranked = sorted(weight.items(), key=lambda one: -one[1])
+    return ", ".join(f"{share:.0%} {name}" for name, share in ranked if share >= _SAID)
 
 
 def _line(row: dict[str, Any]) -> str:

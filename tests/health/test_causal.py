@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellwarden.errors import DataError
+from cellwarden.health.algorithms import named
+from cellwarden.health.blend import blend
 from cellwarden.health.causal import AGE, choices, past_columns
+from cellwarden.health.task import Sample
+from cellwarden.health.tuning import cross
 
 NAMES = ("cc_q", "voltage_mean")
 
@@ -73,3 +77,22 @@ def test_every_choice_is_of_columns_that_are_made() -> None:
 def test_a_column_without_a_name_is_refused() -> None:
     with pytest.raises(DataError, match="not"):
         past_columns(NAMES, np.ones((3, 3)), np.zeros(3, dtype=np.int64))
+
+
+def test_what_becomes_of_a_cell_never_moves_its_earlier_predictions() -> None:
+    draw = np.random.default_rng(3)
+    cell = np.repeat(np.arange(12), 40).astype(np.int64)
+    drift = 0.01 * (np.arange(len(cell)) % 40)[:, None]
+    features = draw.uniform(0.5, 1.5, size=(len(cell), 2)) + drift
+    names, values = past_columns(NAMES, features, cell)
+    learnt = Sample(names, values, features[:, 1] + 0.1 * features[:, 0], cell)
+    offered = [named(name) for name in ("ridge", "extra trees", "gaussian process")]
+    mean = blend(cross(offered, learnt, {}, 0), learnt, 0)
+    one = draw.uniform(0.5, 1.5, size=(60, 2))
+    moved = np.vstack([one[:30], 9.0 + one[30:]])
+    alone = np.zeros(60, dtype=np.int64)
+    before, after = (past_columns(NAMES, each, alone)[1] for each in (one, moved))
+    assert np.array_equal(mean.predict(before).mean[:30], mean.predict(after).mean[:30])
+    for one_end, other in zip(mean.interval(before, 0.9), mean.interval(after, 0.9), strict=True):
+        assert np.array_equal(one_end[:30], other[:30])
+    assert not np.array_equal(mean.predict(before).mean[30:], mean.predict(after).mean[30:])

@@ -5,9 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellwarden.errors import UsageError
 from cellwarden.health.algorithms import named
-from cellwarden.health.scoring import Answer, carried, evaluate, interval_score, score
+from cellwarden.health.scoring import (
+    Answer,
+    Single,
+    answered,
+    carried,
+    evaluate,
+    interval_score,
+    pooled,
+    score,
+    together,
+)  # fmt: skip
 from cellwarden.health.task import Task, leave_one_out
+from cellwarden.health.tuning import tune
 
 
 def task(seed: int = 0, cells: int = 12) -> Task:
@@ -96,3 +108,41 @@ def test_the_naive_interval_of_trees_that_know_their_rows_by_heart_covers_too_li
     )
     assert row.naive_coverage < row.coverage
     assert row.interval_score < row.naive_interval_score
+
+
+def six() -> tuple[list[Task], list[Answer]]:
+    tasks = [replace(task(seed, cells=6), name=f"made.{seed}") for seed in range(6)]
+    return tasks, [evaluate(one, [named("ridge")]) for one in tasks]
+
+
+def test_cells_of_the_other_tasks_give_an_interval_where_a_tasks_own_are_too_few() -> None:
+    tasks, answers = six()
+    assert all(np.isnan(one.low).all() for one in answers)
+    told = pooled(tasks, answers)
+    whole, answer = together(tasks, list(told))
+    row = score(whole, "pooled", answer)
+    assert (row.cell_count, row.task) == (36, "made")
+    assert row.coverage_low <= 0.9 <= row.coverage_high
+    assert np.isnan(pooled(tasks[:2], answers[:2])[0].low).all()  # six cells are too few
+
+
+def test_an_interval_from_other_tasks_never_depends_on_the_tasks_own_truth() -> None:
+    tasks, answers = six()
+    moved = [replace(tasks[0], target=tasks[0].target + 50), *tasks[1:]]
+    before, after = pooled(tasks, answers)[0], pooled(moved, answers)[0]
+    assert np.array_equal(before.low, after.low)
+    assert np.array_equal(before.high, after.high)
+
+
+def test_an_answer_that_does_not_say_how_far_it_errs_cannot_be_pooled() -> None:
+    tasks, answers = six()
+    with pytest.raises(UsageError, match="scale"):
+        pooled(tasks, [replace(answers[0], scale=None), *answers[1:]])
+
+
+def test_a_single_fit_has_no_interval() -> None:
+    made = task()
+    tuned = [tune([named("ridge")], made.training(fold), {}, 0) for fold in made.folds]
+    row = score(made, "alone", answered(made, [Single.of(one) for one in tuned]))
+    assert np.isnan(row.coverage)
+    assert row.rmse == score(made, "ridge", evaluate(made, [named("ridge")])).rmse

@@ -85,12 +85,13 @@ def test_what_is_learnt_of_a_life_is_its_logarithm() -> None:
     assert made.natural(sample.target) == pytest.approx(made.target[np.isin(made.cell, [0, 2])])
 
 
-def test_of_too_many_rows_each_cell_gives_the_same_number_and_its_ends() -> None:
+def test_of_too_many_rows_each_cell_gives_the_same_number_from_equal_parts() -> None:
     fold = Fold("f", (0, 1, 2), (3,))
     sample = task((fold,), rows_a_cell=50, most=30).training(fold)
     assert np.bincount(sample.cell).tolist() == [10, 10, 10]
-    assert sample.target[0] == 1.0
-    assert sample.target[-1] == 150.0
+    assert np.diff(sample.target[:10]).tolist() == [5.0] * 9
+    assert sample.target[0] - 1.0 == 150.0 - sample.target[-1]  # as far from either end
+    assert sample.target[0] == 3.0
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:

@@ -33,6 +33,7 @@ __all__ = ["ROUNDS", "Blend", "blend"]
 
 ROUNDS: Final = 10
 _WORST: Final = 1.5
+_LEAST: Final = 1e-12  # an error that is none is no unit
 
 _Rows = Float64[np.ndarray, " row"]
 
@@ -41,13 +42,14 @@ _Rows = Float64[np.ndarray, " row"]
 class Blend:
     """Fitted members with their weights; `size` are errors left out, in units, rising.
 
-    `mass` is the weight of the cells up to each size, `error` the root mean squared error of the
-    mean when left out, `training_error` that on what was learnt from.
+    `mass` is the weight of the cells up to each size, `usual` the median size of an error of the
+    mean when left out, `error` their root mean square, `training_error` that on what was learnt.
     """
 
     members: tuple[tuple[Candidate, float, Prepared], ...]
     size: _Rows
     mass: _Rows
+    usual: float
     error: float
     training_error: float
 
@@ -61,7 +63,7 @@ class Blend:
         told = np.stack([fitted.predict(features).mean for *_, fitted in self.members])
         weight = np.array([weight for _, weight, _ in self.members])
         mean = weight @ told
-        return Told(mean, _unit(weight @ (told - mean) ** 2, self.error))
+        return Told(mean, _unit(weight @ (told - mean) ** 2, self.usual))
 
     def interval(
         self, features: Float64[np.ndarray, "item column"], coverage: float
@@ -102,7 +104,8 @@ def blend(crossed: Sequence[Crossed], sample: Sample, seed: int) -> Blend:
     weight = _counts(told - sample.target, share, _first(offered)) / ROUNDS
     mean = weight @ told
     error = float(np.sqrt(share @ (mean - sample.target) ** 2))
-    size = np.abs(mean - sample.target) / _unit(weight @ (told - mean) ** 2, error)
+    usual = max(float(np.median(np.abs(mean - sample.target))), _LEAST)
+    size = np.abs(mean - sample.target) / _unit(weight @ (told - mean) ** 2, usual)
     order = np.argsort(size, kind="stable")
     members = tuple(
         (one.candidate, float(w),
@@ -115,6 +118,7 @@ def blend(crossed: Sequence[Crossed], sample: Sample, seed: int) -> Blend:
         members=members,
         size=size[order],
         mass=np.cumsum(by_cell(sample.cell)[order]),
+        usual=usual,
         error=error,
         training_error=float(np.sqrt(np.mean((learnt - sample.target) ** 2))),
     )
@@ -144,6 +148,6 @@ def _counts(
     return counts
 
 
-def _unit(spread: Float64[np.ndarray, " item"], error: float) -> Float64[np.ndarray, " item"]:
+def _unit(spread: Float64[np.ndarray, " item"], usual: float) -> Float64[np.ndarray, " item"]:
     """The unit of an error: what is usual, more where the members differ. [unit of the target]"""
-    return np.asarray(np.sqrt(error**2 + spread))
+    return np.asarray(np.sqrt(usual**2 + spread))

@@ -20,13 +20,13 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from cellwarden.errors import UsageError
-from cellwarden.health.learner import Algorithm, Told
+from cellwarden.health.learner import Algorithm, Prepared, Told
 from cellwarden.health.task import Task
-from cellwarden.health.tuning import by_cell, tune
+from cellwarden.health.tuning import Tuned, by_cell, tune
 
 __all__ = [
-    "Answer", "Learnt", "Row", "answered", "carried", "evaluate", "interval_score", "pooled",
-    "score", "together",
+    "Answer", "Learnt", "Row", "Single", "answered", "carried", "evaluate", "interval_score",
+    "pooled", "score", "together",
 ]  # fmt: skip
 
 COVERAGE: Final = 0.9
@@ -63,10 +63,36 @@ class Learnt(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Single:
+    """A fit of which no interval is made."""
+
+    chosen: str
+    fitted: Prepared
+    error: float
+    training_error: float
+
+    @classmethod
+    def of(cls, tuned: Tuned) -> "Single":
+        """What was tuned, without its interval."""
+        return cls(str(tuned.chosen), tuned.whole, tuned.error, tuned.training_error)
+
+    def predict(self, features: Float64[np.ndarray, "item column"]) -> Told:
+        """Predictions. [unit of what is learnt]"""
+        return self.fitted.predict(features)
+
+    def interval(
+        self, features: Float64[np.ndarray, "item column"], _: float
+    ) -> tuple[Float64[np.ndarray, " item"], Float64[np.ndarray, " item"]]:
+        """None: not a number. [unit of what is learnt]"""
+        return np.full(len(features), np.nan), np.full(len(features), np.nan)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Predictions of the rows that were tested, in the task's unit; NaN: no interval.
 
-    `scale` is how far the fit of a row's fold erred on its own training cells left out.
+    `scale` is the spread that the fit states for a row, or else how far it erred on its own
+    training cells left out.
     """
 
     row: Int64[np.ndarray, " item"]
@@ -130,11 +156,12 @@ def answered(task: Task, tuned: Sequence[Learnt], coverage: float = COVERAGE) ->
     for fold, one in zip(task.folds, tuned, strict=True):
         rows = task.test_rows(fold)
         features = task.features[rows]
-        mean = one.predict(features).mean
+        given = one.predict(features)
+        mean, scale = given.mean, given.std
         away = normal * one.training_error
         spans = (*one.interval(features, coverage), mean - away, mean + away)
         numbers = [task.natural(value) for value in (mean, *spans)]
-        parts.append((rows, [*numbers, np.full(len(rows), one.error)]))
+        parts.append((rows, [*numbers, np.full(len(rows), one.error) if scale is None else scale]))
     told = np.concatenate([np.array(numbers) for _, numbers in parts], axis=1)
     row = np.concatenate([rows for rows, _ in parts])
     told[1:][~np.isfinite(told[1:])] = np.nan
@@ -147,8 +174,8 @@ def pooled(
 ) -> tuple[Answer, ...]:
     """The answers with intervals calibrated on the cells of the other tasks. [unit]
 
-    For tasks of one kind with too few cells each. An error counts in units of what the fit erred by
-    on its own training cells left out; each cell of the other tasks was itself left out of the fit
+    For tasks of one kind with too few cells each. An error counts in units of the answer's scale,
+    which knows of training cells alone; each cell of the other tasks was itself left out of the fit
     that told it, and no fit of another task saw the cell that the interval is for.
 
     Raises:

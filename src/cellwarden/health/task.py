@@ -177,7 +177,11 @@ def grouped_folds(cells: tuple[str, ...], count: int, seed: int) -> tuple[Fold, 
 def _thin(
     rows: Int64[np.ndarray, " row"], cell: Int64[np.ndarray, " row"], most: int
 ) -> Int64[np.ndarray, " item"]:
-    """At most about `most` rows, the same number of each cell, evenly over its rows. [1]"""
+    """At most about `most` rows, the same number of each cell, evenly over its rows. [1]
+
+    Each is the middle of an equal part of the cell's rows, so that errors on them are those on all:
+    with few rows a cell, its very first and last ones would count for far more than they are.
+    """
     if len(rows) <= most:
         return rows
     names = np.unique(cell)
@@ -185,6 +189,7 @@ def _thin(
     kept = []
     for one in names:
         own = rows[cell == one]
-        at = np.linspace(0, len(own) - 1, min(share, len(own))).round().astype(np.int64)
-        kept.append(own[np.unique(at)])
+        count = min(share, len(own))
+        at = ((np.arange(count) + 0.5) * len(own) / count).astype(np.int64)
+        kept.append(own[at])
     return np.concatenate(kept)

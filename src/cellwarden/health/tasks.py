@@ -204,6 +204,7 @@ def pulses(group: str, data: Path | None = None) -> Task:
         cells=every,
         folds=grouped_folds(every, _FOLDS, seed=0),
         choices=pulse.choices(_CHARGE),
+        fit_row_count=_FIT_ROWS,
     )
 
 
