@@ -5,6 +5,8 @@ Rules
 - The choice among algorithms is made inside each fold, on its training cells, by the rule of
   `health.tuning`; the row of the choice is what a model picked so errs by. The best row of a table
   looks better than it is, for it was picked by its score.
+- Errors are judged on the scale that is learnt: of a life, as a factor, so that the few long ones
+  do not decide alone.
 - A choice surely beats a baseline where its error, cells drawn again, is smaller in 97.5 of 100
   draws; fewer than six cells are sure of nothing (five coins fall alike too often).
 """
@@ -129,8 +131,8 @@ def conclude(
     best = rivals[rival]
     error, other = float(np.sqrt(own.mean())), float(np.sqrt(best.mean()))
     measured = (
-        f"it errs by {_size(error, task.unit)}, the best baseline, {rival}, by"
-        f" {_size(other, task.unit)} (each cell weighs the same)"
+        f"it errs by {_size(error, task)}, the best baseline, {rival}, by"
+        f" {_size(other, task)} (each cell weighs the same)"
     )
     if not error < other:
         words = (
@@ -152,14 +154,19 @@ def conclude(
 
 
 def _squares(task: Task, answer: Answer) -> Float64[np.ndarray, " cell"]:
-    """Mean squared error of each tested cell, in the order of the cells. [unit squared]"""
-    away = (answer.mean - task.target[answer.row]) ** 2
+    """Mean squared error of each tested cell on the scale that is learnt. [its square]"""
+    told, truth = answer.mean, task.target[answer.row]
+    if task.logarithmic:
+        told, truth = np.log10(told), np.log10(truth)
+    away = (told - truth) ** 2
     _, place = np.unique(task.cell[answer.row], return_inverse=True)
     return np.asarray(np.bincount(place, weights=away) / np.bincount(place))
 
 
-def _size(error: float, unit: str) -> str:
-    return f"{100 * error:.2f} %" if unit == "1" else f"{error:.3g} {unit}"
+def _size(error: float, task: Task) -> str:
+    if task.logarithmic:
+        return f"a factor of {10**error:.3f}"
+    return f"{100 * error:.2f} %" if task.unit == "1" else f"{error:.3g} {task.unit}"
 
 
 def baseline_answers(task: Task, answers: Mapping[str, Answer]) -> dict[str, Answer]:
