@@ -247,7 +247,7 @@ def _print(console: Console, trial: Trial, label: Label, digest: str) -> None:
 
 def _grid(title: str, *heads: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold")
+    table.add_column("", min_width=20)
     for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
     return table
