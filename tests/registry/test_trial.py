@@ -16,7 +16,8 @@ from cellwarden.health.portable import Portable
 from cellwarden.health.task import Fold
 from cellwarden.health.tuning import tune
 from cellwarden.registry.making import Origin, gate, make, saved
-from cellwarden.registry.portable_file import Label
+from cellwarden.registry.portable_file import Label, encode_portable
+from cellwarden.registry.shelf import open_portable
 from cellwarden.registry.trial import tell_in_order, training_marks, try_out
 
 ORIGIN = Origin("ours", "CC0", "nobody")
@@ -133,6 +134,12 @@ def test_a_model_is_made_with_nested_scores_and_those_of_stated_test_cells() -> 
     )
 
 
+def test_making_a_model_twice_gives_the_same_bytes() -> None:
+    found = cells("abcdefgh", 6)
+    one, other = (make("line", found, [named("ridge")], ORIGIN) for _ in range(2))
+    assert encode_portable(one.model, one.label) == encode_portable(other.model, other.label)
+
+
 def test_a_model_that_may_be_no_better_than_its_baselines_is_not_made() -> None:
     with pytest.raises(UsageError, match="does not surely beat"):
         make("noise", cells("abcdefghijkl", 7, more=0.0), [named("SVR")], ORIGIN)
@@ -148,9 +155,6 @@ def test_a_model_that_a_baseline_beats_on_test_cells_is_not_made() -> None:
 
 
 def test_a_saved_file_tells_what_the_fit_told(tmp_path: Path) -> None:
-    from cellwarden.registry.portable_file import encode_portable
-    from cellwarden.registry.shelf import open_portable
-
     file = tmp_path / "line.cbor"
     file.write_bytes(encode_portable(MODEL, LABEL))
     model, label, digest = open_portable(file)

@@ -178,9 +178,9 @@ def _table(task: Task, rows: Sequence[Row], seconds: dict[str, float], learners:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("algorithm", overflow="fold")
+    table.add_column("algorithm", min_width=14)
     for name in (f"RMSE, {unit}", "MAPE, %", "inside 90 %", f"width, {unit}", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     scale, digits = (100.0, 2) if percent else (1.0, 3)
     for row in rows:
         inside = (

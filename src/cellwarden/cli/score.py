@@ -14,12 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from cellwarden.cli.choose import figures_of, kind_of, plain
+from cellwarden.datasets import catalogue
 from cellwarden.errors import UsageError
 from cellwarden.health.layouts import find, records_in
 from cellwarden.health.own_table import Wish
 from cellwarden.health.portable import Portable
 from cellwarden.health.soc_trial import Entered, coverage_span
-from cellwarden.registry.card import Source
 from cellwarden.registry.circuits import DriveTrial, try_circuit
 from cellwarden.registry.portable_file import Label
 from cellwarden.registry.served_trial import try_served
@@ -62,7 +62,9 @@ def score_command(
             f"{label.name} is a model of {label.kind}, not {kind}", hint=f"--task {label.kind}"
         )
     groups = find(
-        _folders(data), label.kind, Wish(wish.cell, wish.target, wish.features, "", wish.nominal_ah)
+        _folders(data, label),
+        kind_of(kind),
+        Wish(wish.cell, wish.target, wish.features, "", wish.nominal_ah),
     )
     trial = try_out(saved, label, groups, wish.group)
     told = _values(trial, label, digest, "90")
@@ -77,9 +79,8 @@ def _score_records(data: Path, kind: str, wish: Wish, *, as_json: bool) -> None:
     if kind != "soh":
         raise UsageError(f"soh is a model of soh, not {kind}", hint="--task soh")
     model, card = load(), load_card()
-    cells = tuple(cell for source in card.sources for cell in source.cells)
-    label = Label("soh", "soh", "state of health", "1", sources=(Source("", "", "", cells),))
-    trial = try_served(model, records_in(_folders(data), wish.nominal_ah))
+    label = Label("soh", "soh", "state of health", "1", sources=card.sources)
+    trial = try_served(model, records_in(_folders(data, label), wish.nominal_ah))
     if as_json:
         told = _values(trial, label, card.digest, f"{model.full.coverage:.0%}".rstrip("%"))
         print(json.dumps(told))  # noqa: T201  one object for a program
@@ -172,14 +173,11 @@ def opened(model: str) -> tuple[Portable, Label, str]:
     return read_portable(model)
 
 
-def _folders(data: Path) -> list[Path]:
-    """A folder of cells; or the folders in it, where it holds nothing but folders."""
-    if not data.is_dir():
-        return [data]
-    inside = sorted(one for one in data.iterdir() if not one.name.startswith("."))
-    folders = [one for one in inside if one.is_dir()]
-    files = [one for one in inside if one.is_file() and one.suffix not in (".md", ".txt", ".bin")]
-    return [data] if files or not folders else folders
+def _folders(data: Path, label: Label) -> list[Path]:
+    """The files' own folder; in a folder of sets those that the model's cells are of."""
+    sets = {source.name for source in label.sources}
+    inside = [data / name for name, one in catalogue().items() if one.short in sets]
+    return [one for one in inside if one.is_dir()] or [data]
 
 
 def _values(trial: Trial, label: Label, digest: str, percent: str) -> dict[str, Any]:
@@ -249,7 +247,7 @@ def _print(console: Console, trial: Trial, label: Label, digest: str) -> None:
 
 def _grid(title: str, *heads: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold")
+    table.add_column("", min_width=20)
     for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -80,7 +80,7 @@ def build_models(data: Path, out: Path, names: Sequence[str], pages: Path | None
     """Fit the named models again, or all; write them, their digests and their pages.
 
     Raises:
-        UsageError: there is none of a name, data is not there, or a model beats no baseline.
+        UsageError: there is none of a name, data is not there, or a named model is refused.
     """
     known = {NAME, *(one.name for one in RECIPES), *(one.name for one in CIRCUITS)}
     if strange := [name for name in names if name not in known]:
@@ -93,8 +93,15 @@ def build_models(data: Path, out: Path, names: Sequence[str], pages: Path | None
         build(data, out, None if pages is None else pages / f"{NAME}.md")
     for recipe in RECIPES:
         if recipe.name in wanted:
-            with threadpool_limits(1):
-                made = follow(recipe, data, lambda words: console.print(words, style="dim"))
+            try:
+                with threadpool_limits(1):
+                    made = follow(recipe, data, lambda words: console.print(words, style="dim"))
+            except UsageError as refusal:
+                if names:
+                    raise
+                # Of all, one that its gate refuses is told and the others are made.
+                console.print(f"not made: {escape(str(refusal))}", style="yellow")
+                continue
             content = encode_portable(made.model, made.label)
             _write(out, pages, content, made.label, made.model.columns, console)
     for one in CIRCUITS:

@@ -5,6 +5,8 @@ Rules
 - The choice among algorithms is made inside each fold, on its training cells, by the rule of
   `health.tuning`; the row of the choice is what a model picked so errs by. The best row of a table
   looks better than it is, for it was picked by its score.
+- Errors are judged on the scale that is learnt: of a life, as a factor, so that the few long ones
+  do not decide alone.
 - A choice surely beats a baseline where its error, cells drawn again, is smaller in 97.5 of 100
   draws; fewer than six cells are sure of nothing (five coins fall alike too often).
 """
@@ -18,6 +20,7 @@ from jaxtyping import Float64
 
 from cellwarden.errors import UsageError
 from cellwarden.health.algorithms import ALGORITHMS, named
+from cellwarden.health.candidates import CHARGE
 from cellwarden.health.conformal import needed_cells
 from cellwarden.health.early_life import CANDIDATES
 from cellwarden.health.found import Kind
@@ -46,6 +49,7 @@ _DRAWS: Final = 2000
 _SURE: Final = 0.975
 _FEW_CELLS: Final = 20
 _FEWEST_SURE: Final = 6
+_MANY_CHOICES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ def algorithms_for(kind: Kind, task: Task, names: Sequence[str] = ()) -> tuple[A
         UsageError: there is none of a name, or none of those named can be run.
     """
     wanted = [named(name) for name in names or (_SOH if kind == "soh" else _LIFE)]
+    if not names and len(task.choices) > _MANY_CHOICES:
+        wanted = list(CHARGE)  # a setting each, so that every choice of columns can be tried
     if not names and kind == "life" and task.censored is not None:
         wanted.append(named("censored line"))
     able = [one for one in wanted if not one.missing(task.columns)]
@@ -125,8 +131,8 @@ def conclude(
     best = rivals[rival]
     error, other = float(np.sqrt(own.mean())), float(np.sqrt(best.mean()))
     measured = (
-        f"it errs by {_size(error, task.unit)}, the best baseline, {rival}, by"
-        f" {_size(other, task.unit)} (each cell weighs the same)"
+        f"it errs by {_size(error, task)}, the best baseline, {rival}, by"
+        f" {_size(other, task)} (each cell weighs the same)"
     )
     if not error < other:
         words = (
@@ -148,14 +154,19 @@ def conclude(
 
 
 def _squares(task: Task, answer: Answer) -> Float64[np.ndarray, " cell"]:
-    """Mean squared error of each tested cell, in the order of the cells. [unit squared]"""
-    away = (answer.mean - task.target[answer.row]) ** 2
+    """Mean squared error of each tested cell on the scale that is learnt. [its square]"""
+    told, truth = answer.mean, task.target[answer.row]
+    if task.logarithmic:
+        told, truth = np.log10(told), np.log10(truth)
+    away = (told - truth) ** 2
     _, place = np.unique(task.cell[answer.row], return_inverse=True)
     return np.asarray(np.bincount(place, weights=away) / np.bincount(place))
 
 
-def _size(error: float, unit: str) -> str:
-    return f"{100 * error:.2f} %" if unit == "1" else f"{error:.3g} {unit}"
+def _size(error: float, task: Task) -> str:
+    if task.logarithmic:
+        return f"a factor of {10**error:.3f}"
+    return f"{100 * error:.2f} %" if task.unit == "1" else f"{error:.3g} {task.unit}"
 
 
 def baseline_answers(task: Task, answers: Mapping[str, Answer]) -> dict[str, Answer]:

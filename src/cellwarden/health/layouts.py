@@ -223,7 +223,13 @@ def _pulses(path: Path, table: Table) -> Iterator[Found]:
             "features": f"{_CHARGE}, U1 to U21 and their steps",
         }
         # The pulses are one look at a retired cell: it has no past to carry forward.
-        task = replace(found.task, carried={}, choices=pulse.choices(_CHARGE))
+        # Every row is learnt from: with some left out, levels of charge would never be seen.
+        task = replace(
+            found.task,
+            carried={},
+            choices=pulse.choices(_CHARGE),
+            fit_row_count=max(len(target), found.task.fit_row_count),
+        )
         yield replace(found, taken=taken, nominal_ah=float(own["nominal_Ah"][0]), task=task)
 
 

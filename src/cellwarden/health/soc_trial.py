@@ -89,8 +89,11 @@ def drives_in(table: Table) -> tuple[Drive, ...]:
     for (celsius, test), rows in sorted(places.items()):
         own = np.array(rows)
         own = own[np.argsort(table["time_s"][own], kind="stable")]
-        columns = (np.asarray(table[name][own], dtype=np.float64) for name in _NEEDED[2:])
-        drives.append(Drive(f"{celsius:g}/{test}", test, celsius, Record(*columns)))
+        second, volt, ampere, warm, soc = (
+            np.asarray(table[name][own], dtype=np.float64) for name in _NEEDED[2:]
+        )
+        record = Record(second, volt, ampere, warm, soc)
+        drives.append(Drive(f"{celsius:g}/{test}", test, celsius, record))
     return tuple(drives)
 
 

@@ -360,4 +360,4 @@ def _reached(
             mass += np.append(0.0, weight)[at]
         enough = mass >= wanted
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return high
+    return np.asarray(high)

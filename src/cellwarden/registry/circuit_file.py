@@ -6,7 +6,7 @@ Rules
 """
 
 import dataclasses
-from typing import Final
+from typing import Any, Final
 
 import cbor2
 import msgspec
@@ -76,11 +76,11 @@ def _circuit(value: dict[str, object]) -> CellModel:
     names = {one.name: one.type is float for one in dataclasses.fields(CellModel)}
     if set(value) != set(names):
         raise ValueError(f"{', '.join(sorted(set(value) ^ set(names)))}: missing or too many")
-    told: dict[str, float | np.ndarray] = {
+    told: dict[str, Any] = {
         name: msgspec.convert(value[name], float) if plain else _unpack(value[name])
         for name, plain in names.items()
     }
-    model = CellModel(**told)  # type: ignore[arg-type]  each was made of the kind of its field
+    model = CellModel(**told)
     knots = len(model.knot_celsius)
     shapes = {
         "table": (knots, POINT_COUNT, TABLE_COUNT), "knot_celsius": (knots,), "lag_second": (3,),

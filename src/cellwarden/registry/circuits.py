@@ -172,8 +172,11 @@ def _slow(table: Table, capacity_ah: float) -> list[Record]:
         own = np.flatnonzero(used & (ambient == celsius))
         own = own[np.argsort(table["time_s"][own], kind="stable")]
         names = ("time_s", "voltage_V", "current_A", "temperature_C")
-        columns = [np.asarray(table[name][own], dtype=np.float64) for name in names]
-        curves.append(Record(*columns, 1.0 + ah[own] / capacity_ah, weight=_SLOW_WEIGHT))
+        second, volt, ampere, warm = (
+            np.asarray(table[name][own], dtype=np.float64) for name in names
+        )
+        soc = 1.0 + ah[own] / capacity_ah
+        curves.append(Record(second, volt, ampere, warm, soc, weight=_SLOW_WEIGHT))
     if not curves:
         raise DataError("no slow curve", hint="Check the file.")
     return curves

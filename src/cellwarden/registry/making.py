@@ -25,6 +25,7 @@ from cellwarden.health.scoring import COVERAGE, Row, evaluate, score
 from cellwarden.health.task import Fold
 from cellwarden.health.tuning import Tuned, tune
 from cellwarden.registry.card import Source
+from cellwarden.registry.column_units import unit_of
 from cellwarden.registry.portable_file import Label
 from cellwarden.registry.trial import GROUP, TRAINING_MEAN, digest_of_marks, try_out
 
@@ -33,7 +34,7 @@ __all__ = ["Made", "Origin", "gate", "make", "saved"]
 _MODEL: Final = "model"
 _NESTED: Final = "training cells, nested"
 _TESTED: Final = "test cells"
-_NESTED_REPEATS: Final = 2  # of dealing cells into folds; the choice itself takes all of them
+_NESTED_REPEATS: Final = 1  # of dealing cells into folds; the choice itself takes all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,7 @@ def saved(
         target=task.target_name,
         unit=task.unit,
         algorithm=str(tuned.chosen),
+        column_units=tuple(map(unit_of, model.columns)),
         sources=(Source(origin.name, origin.licence, origin.citation, cells),),
         licence=origin.licence,
         facts=(

@@ -26,8 +26,8 @@ _CHARGE: Final = (
 
 
 # Trees would take megabytes; support vectors of at most so many columns fit in 200 kB.
-_SMALL: Final = ("ridge", "SVR", "gaussian process")
-_SOH: Final = tuple(one for one in CHARGE if one.name in _SMALL[:2])
+_SMALL: Final = ("ridge", "SVR")
+_SOH: Final = tuple(one for one in CHARGE if one.name in _SMALL)
 _PULSE: Final = tuple(one for one in PULSE if one.name in _SMALL)
 _LOOKS: Final = ("charge", "charge and age", "since start", "recent trend")
 
@@ -84,18 +84,6 @@ RECIPES: Final = (
         " set. Cells of another kind of life than the training cells' are told wrong, and the"
         " interval does not hold there.",
         repeat_count=REPEATS,
-        flat=False,
-    ),
-    Recipe(
-        "life-nmc-fade",
-        "Life of NMC811 cells from temperature and capacity of their first hundred cycles",
-        "life",
-        "tbsi_nmc",
-        ("capacity.parquet",),
-        "fade",
-        (named("ridge"), named("PLSR"), named("ridge and process")),
-        "Sunwoda NMC811 / Si-graphite under nine-step fast charge at 25 to 55 °C; the end is 80 %"
-        " of 1.1 Ah..",
         flat=False,
     ),
     _charge_ends("soh-xjtu-ncm", "XJTU", "NCM 18650 cells (XJTU)", "xjtu"),

@@ -43,6 +43,7 @@ GROUP: Final = "group"
 TRAINING_MEAN: Final = "mean of the training cells"
 _HEX_OF_A_MARK: Final = 16
 _CUTS: Final = 8
+_SHOWN: Final = 3  # training cells in a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,9 @@ def hold_to_past(found: Found) -> None:
         for cut in np.unique(np.linspace(1, len(own), _CUTS + 1)[:-1].round().astype(int)):
             rows = own[:cut]
             none = np.zeros(cut, dtype=np.int64)
-            names, told = past_columns(found.past, task.features[np.ix_(rows, measured)], none)
+            names, told = past_columns(found.past, task.features[rows][:, measured], none)
             places = [task.columns.index(one) for one in names]
-            if not np.array_equal(told, task.features[np.ix_(rows, places)], equal_nan=True):
+            if not np.array_equal(told, task.features[rows][:, places], equal_nan=True):
                 raise DataError(
                     f"{name}: a column before row {cut} moves with later rows",
                     hint="Give rows in their order, and columns that look back alone.",
@@ -218,9 +219,11 @@ def _cell_row(model: Portable, found: Found, answer: Answer, cell: int) -> CellR
 def _warnings(model: Portable, label: Label, known: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     words = []
     if known:
-        pairs = ", ".join(f"{name} (learnt from as {seen})" for name, seen in known[:5])
-        more = f" and {len(known) - 5} more" if len(known) > 5 else ""  # noqa: PLR2004  enough to see which
-        words.append(f"{len(known)} cells are training cells and are not scored: {pairs}{more}.")
+        shown = [name if name == seen else f"{name} (as {seen})" for name, seen in known[:_SHOWN]]
+        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        words.append(
+            f"{len(known)} cells are training cells and are not scored: {', '.join(shown)}{more}."
+        )
     if model.half_width is None:
         words.append(f"The model has no {COVERAGE:.0%} interval: it learnt from too few cells.")
     return (*words, *kin(label))
