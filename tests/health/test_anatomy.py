@@ -11,8 +11,9 @@ from cellwarden.health.explain import contributions
 from cellwarden.health.learner import Fitted
 from cellwarden.health.task import Sample
 
-# A weighted median of trees is no sum; CatBoost brings its own format.
-NO_SUM = {"AdaBoost", "CatBoost"}
+# A weighted median of trees is no sum, nor is a network; CatBoost brings its own format, and the
+# scale of a time to failure stands outside its trees.
+NO_SUM = {"AdaBoost", "CatBoost", "perceptron", "survival XGBoost"}
 NAMES = [
     one.name for one in ALGORITHMS if not one.columns and not one.missing(()) and
     one.name not in NO_SUM
@@ -52,6 +53,13 @@ def test_a_closed_form_gives_what_all_orders_give(fits: dict[str, Fitted], name:
         _, told = contributions(lambda rows: fits[name].predict(rows).mean, inputs, reference)
         shared = sum(part.share(inputs, reference) for part in parts)
         assert shared == pytest.approx(np.array(told), abs=loose)
+
+
+@pytest.mark.parametrize("name", sorted(NO_SUM - {"CatBoost"}))
+def test_what_is_no_sum_of_parts_is_not_taken_for_one(name: str) -> None:
+    if reason := named(name).missing(()):
+        pytest.skip(reason)
+    assert dissect(named(name).fit(sample(), named(name).settings[0], 0), 5) is None
 
 
 @settings(max_examples=20)

@@ -158,7 +158,9 @@ def dissect(fitted: Fitted, column_count: int) -> tuple[Part, ...] | None:
         return _process(process)
     model = getattr(fitted, "model", None)
     if hasattr(fitted, "centre") and hasattr(fitted, "scale"):
-        return _relevance(model, fitted.centre, fitted.scale)
+        # Networks, and trees of a time to failure, are scaled as well and have no such sum.
+        known = hasattr(model, "kernel_")
+        return _relevance(model, fitted.centre, fitted.scale) if known else None
     return _outside(model, column_count)
 
 

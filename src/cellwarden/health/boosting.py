@@ -18,7 +18,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from cellwarden.health.learner import Fitted, Setting, Told
+from cellwarden.health.portable import Trees
 from cellwarden.health.task import Sample
+from cellwarden.health.tree_tables import light_trees
 
 __all__ = ["SIGNS", "fit_failure_times", "fit_monotone"]
 
@@ -49,6 +51,10 @@ class _Monotone:
 
     def predict(self, features: _Table) -> Told:
         return Told(np.asarray(self.model.predict(features, num_threads=1), dtype=np.float64))
+
+    def body(self) -> Trees:
+        """The trees as plain arrays. [unit of the target]"""
+        return light_trees(self.model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ def portable(
         UsageError: it has no plain form, or the sample is not the one it was fitted to.
     """
     whole = fitted.whole if isinstance(fitted, Tuned) else fitted
+    if whole.takes_missing:
+        raise UsageError("what takes gaps as they are has no plain form", hint=_HINT)
     body = _body(whole.fitted)
     if flat:
         body = _without_spread(body)

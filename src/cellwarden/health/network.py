@@ -15,8 +15,10 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float64
 
+from cellwarden.errors import UsageError
 from cellwarden.health.descent import Weights, descend
 from cellwarden.health.learner import Fitted, Setting, Told
+from cellwarden.health.portable import Layer, Net, Nets
 from cellwarden.health.task import Sample
 
 __all__ = [
@@ -64,6 +66,23 @@ class Ensemble:
         told = np.array([one(features) for one in self.members])
         spread = np.sqrt(told.var(axis=0) + self.error**2)
         return Told(self.centre + self.scale * told.mean(axis=0), self.scale * spread)
+
+    def body(self) -> Nets:
+        """The networks as plain arrays. [unit of the target]
+
+        Raises:
+            UsageError: a member is no perceptron.
+        """
+        nets = []
+        for one in self.members:
+            if not isinstance(one, Perceptron):
+                raise UsageError("a network of curves has no plain form", hint="Take a perceptron.")
+            layers = tuple(
+                Layer(weight.astype(np.float64), bias.astype(np.float64))
+                for weight, bias in one.layers
+            )
+            nets.append(Net(layers, one.activation))
+        return Nets(tuple(nets), self.centre, self.scale, self.error)
 
 
 def tell_layers(array: Any, weights: Weights, rows: Any) -> Any:

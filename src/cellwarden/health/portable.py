@@ -350,6 +350,7 @@ class Portable:
         _agree(bool((own.spread > 0).all()) and bool((own.low <= own.high).all()), "true ranges")
         _agree(own.least <= own.most, "a true range of the target")
         _agree((self.half_width is None) == (self.coverage is None), "a coverage and a half-width")
+        _agree(not own.takes_missing, "gaps that are filled")
         _agree(self.half_width is None or self.half_width >= 0, "a half-width of at least 0")
         _agree(self.coverage is None or 0 < self.coverage < 1, "a coverage between 0 and 1")
 

@@ -18,7 +18,7 @@ import numpy as np
 from cellwarden.errors import UsageError
 from cellwarden.health.portable import Trees
 
-__all__ = ["trees_of"]
+__all__ = ["light_trees", "trees_of"]
 
 _LIGHT_ZERO: Final = float(np.float32(1e-35))
 _FORESTS: Final = ("RandomForestRegressor", "ExtraTreesRegressor", "BaggingRegressor")
@@ -43,7 +43,7 @@ def trees_of(model: Any) -> Trees | None:
     """
     name = type(model).__name__
     if name == "Booster" and type(model).__module__.startswith("lightgbm"):
-        return _light(model)
+        return light_trees(model)
     if name == "XGBRegressor":
         return _extreme(model)
     if name in _FORESTS:
@@ -51,7 +51,12 @@ def trees_of(model: Any) -> Trees | None:
     return None
 
 
-def _light(model: Any) -> Trees:
+def light_trees(model: Any) -> Trees:
+    """The trees of a LightGBM booster. [unit of the target]
+
+    Raises:
+        UsageError: they are no plain sum.
+    """
     told = model.dump_model()
     if told["average_output"] or told["num_tree_per_iteration"] != 1:
         raise UsageError("LightGBM trees that are no plain sum", hint="Fit a plain regression.")

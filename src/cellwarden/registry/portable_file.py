@@ -161,7 +161,8 @@ def _pack(value: Any) -> Any:
             "data": np.ascontiguousarray(value).astype(kind).tobytes(),
         }
     if (name := _NAMES.get(type(value))) is not None:
-        names = (field.name for field in dataclasses.fields(value))
+        # A portable preparation fills gaps, always: that is not said again.
+        names = (one.name for one in dataclasses.fields(value) if one.name != "takes_missing")
         return {"part": name, **{one: _pack(getattr(value, one)) for one in names}}
     return [_pack(one) for one in value] if isinstance(value, tuple) else value
 
