@@ -18,7 +18,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.linalg.lapack import dtrtri
 
 __all__ = ["GaussianProcess", "fit_gaussian_process", "joint_covariance"]
 
@@ -89,6 +88,8 @@ def fit_gaussian_process(
     emphasis: float = 0.0,
 ) -> GaussianProcess:
     """The process given these rows; features of about unit spread. [unit of the target]"""
+    from scipy.linalg.lapack import dtrtri  # noqa: PLC0415  when it is used
+
     raw = 10.0 ** (emphasis * (target - target.mean()))
     weight = raw / raw.mean()
     centre = float(np.average(target, weights=weight))
