@@ -264,7 +264,7 @@ def c_seconds(files: CFiles, folder: Path, rows: np.ndarray) -> np.ndarray:
     built = compile_c(files, folder, "gcc", extra=_CLOCK)
     told, taken = np.empty(built.told_count), np.empty(len(rows))
     rows = np.ascontiguousarray(rows)
-    call = built.library.time_each
+    call = built.linked.time_each
     call.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
     call.restype = None
     for count in (min(_WARM_UP, len(rows)), len(rows)):

@@ -51,11 +51,11 @@ def test_no_branch_turns_at_a_threshold(name: str, tmp_path: Path) -> None:
 def test_a_null_pointer_is_answered_by_a_code_and_nothing_is_written(tmp_path: Path) -> None:
     built = build(model("ridge"), tmp_path)
     features, told = (ctypes.c_double * 3)(), (ctypes.c_double * 3)(7.0, 7.0, 7.0)
-    assert built.library.made_predict(None, told) == -1
-    assert built.library.made_predict(features, None) == -1
-    assert built.library.made_outside(None) == -1
+    assert built.linked.made_predict(None, told) == -1
+    assert built.linked.made_predict(features, None) == -1
+    assert built.linked.made_outside(None) == -1
     assert list(told) == [7.0, 7.0, 7.0]
-    assert built.library.made_predict(features, told) == 0
+    assert built.linked.made_predict(features, told) == 0
 
 
 @pytest.mark.parametrize("name", ["ridge", "LightGBM"])
@@ -66,7 +66,7 @@ def test_features_that_are_missing_or_beyond_training_are_counted(
     built = build(plain, tmp_path)
     for row in rows(50):
         few = np.ascontiguousarray(row[plain.prepared.taken])
-        count = built.library.made_outside(ctypes.c_void_p(few.ctypes.data))
+        count = built.linked.made_outside(ctypes.c_void_p(few.ctypes.data))
         assert count == round(3 * float(plain.prepared.outside(row[None, :])[0]))
 
 

@@ -39,9 +39,9 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A compiled model, loaded; `library` has what else was compiled with it."""
+    """A compiled model, loaded; `linked` has what else was compiled with it."""
 
-    library: ctypes.CDLL
+    linked: ctypes.CDLL
     name: str
     told_count: int
 
@@ -54,7 +54,7 @@ class Compiled:
             UnavailableError: it answers with a code.
         """
         rows, told = np.ascontiguousarray(features), np.empty((len(features), self.told_count))
-        call = getattr(self.library, f"{self.name}_predict")
+        call = getattr(self.linked, f"{self.name}_predict")
         call.argtypes, call.restype = (ctypes.c_void_p, ctypes.c_void_p), ctypes.c_int
         for row, answer in zip(rows, told, strict=True):
             if code := call(row.ctypes.data, answer.ctypes.data):
