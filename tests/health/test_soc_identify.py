@@ -1,14 +1,12 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from cellwarden.errors import DataError, UsageError
+from cellwarden.errors import UsageError
 from cellwarden.health.soc_identify import Shape, bounded, identify, predict_volt
-from cellwarden.health.soc_model import CellModel, Record, dumps, loads, look_up, observability
+from cellwarden.health.soc_model import CellModel, Record, look_up, observability
 from health.soc_cell import cell_model, drive
 
 
@@ -61,21 +59,6 @@ def test_bounded_least_squares_agrees_with_lawson_and_hanson(seed: int, size: in
     matrix, right = rng.normal(size=(size + 5, size)), rng.normal(size=size + 5)
     ours = bounded(matrix.T @ matrix, matrix.T @ right)
     np.testing.assert_allclose(ours, nnls(matrix, right)[0], atol=1e-6)
-
-
-def test_a_saved_circuit_comes_back_and_a_torn_one_is_refused(found: CellModel) -> None:
-    data = dumps(found)
-    again = loads(data)
-    assert dumps(again) == data
-    assert again.capacity_ah == found.capacity_ah
-    np.testing.assert_array_equal(again.table, found.table)
-    for torn in (b"", data[:-40], data[: len(data) // 2], b"\x80\x04."):
-        with pytest.raises(DataError):
-            loads(torn)
-    with pytest.raises(DataError, match="widening"):
-        loads(dumps(replace(found, widening=np.ones(2))))
-    with pytest.raises(DataError, match="table"):
-        loads(dumps(replace(found, table=found.table * np.nan)))
 
 
 def test_a_flat_curve_tells_less_than_a_steep_one() -> None:

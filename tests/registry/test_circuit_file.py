@@ -72,6 +72,7 @@ def test_a_flipped_byte_is_refused_even_with_its_own_digest(place: int) -> None:
         {"capacity_ah": -1.0},
         {"lag_second": {"shape": [3], "data": np.full(3, np.nan).tobytes()}},
         {"widening": 3.0},
+        {"widening": {"shape": [2], "data": np.ones(2).tobytes()}},
         {"more": 1.0},
     ],
 )

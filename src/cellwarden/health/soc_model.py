@@ -7,23 +7,19 @@ Rules
   falls with current, most in the cold.
 - Every table stands over state of charge (even grid, 0..1) and temperature (knots, ascending);
   between the points it is straight, outside the nearest knot counts.
-- The model is arrays and numbers: it is saved as such, never as code.
+- The model is arrays and numbers; `registry.circuit_file` saves it as such.
 
 Source: G. L. Plett, "Battery Management Systems, Volume I", Artech House (2015), chapter 2, for
 the lags and the hysteresis; the asinh is the Butler-Volmer law with equal transfer coefficients.
 """
 
-import io
-import zipfile
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Float64
 
-from cellwarden.errors import DataError
-
-__all__ = ["CellModel", "Record", "at_knots", "dumps", "loads", "look_up", "observability"]
+__all__ = ["CellModel", "Record", "at_knots", "look_up", "observability"]
 
 POINT_COUNT: Final = 41
 OCV, OHMIC, FAST, MIDDLE, SLOW, HYSTERESIS = range(6)
@@ -111,36 +107,3 @@ def observability(
     error = at_knots(model, model.drift_volt, temperature_celsius)
     told: np.ndarray = (high - low) / width / error
     return told
-
-
-def dumps(model: CellModel) -> bytes:
-    """The model as an uncompressed NumPy archive. [bytes]"""
-    out = io.BytesIO()
-    arrays = {f.name: np.asarray(getattr(model, f.name)) for f in fields(CellModel)}
-    np.savez(out, allow_pickle=False, **arrays)
-    return out.getvalue()
-
-
-def loads(data: bytes) -> CellModel:
-    """The model that `dumps` wrote.
-
-    Raises:
-        DataError: it is not such an archive, or an array of it has another shape.
-    """
-    hint = "Write it again with dumps, or identify the cell again."
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            found = {f.name: np.asarray(held[f.name], dtype=np.float64) for f in fields(CellModel)}
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError("not a saved circuit", hint=hint) from error
-    knots = len(np.atleast_1d(found["knot_celsius"]))
-    shapes: dict[str, tuple[int, ...]]
-    shapes = {f.name: () for f in fields(CellModel) if f.type is float}
-    shapes |= dict.fromkeys(("knot_celsius", "drift_volt", "reading_volt"), (knots,))
-    shapes |= {"lag_second": (3,), "widening": (2, knots)}
-    shapes |= {"table": (knots, POINT_COUNT, TABLE_COUNT)}
-    for name, shape in shapes.items():
-        if found[name].shape != shape or not np.isfinite(found[name]).all():
-            raise DataError(f"{name} of a saved circuit is {found[name].shape}", hint=hint)
-    values: dict[str, Any] = {k: float(v) if v.shape == () else v for k, v in found.items()}
-    return CellModel(**values)
