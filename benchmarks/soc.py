@@ -26,6 +26,7 @@ import numpy as np
 
 from cellwarden.domain import CHEMISTRIES, Cell, Frames, Pack, tiers
 from cellwarden.health import charge, soc_filter
+from cellwarden.health.soc_calibrate import spoil
 from cellwarden.health.soc_correction import Correction, correct, learn
 from cellwarden.health.soc_identify import cross_identify, identify
 from cellwarden.health.soc_model import CellModel, Record
@@ -114,18 +115,9 @@ def enter(runs: Sequence[Run], draws: Iterable[int], seed: int = SEED) -> Batch:
     for draw in draws:
         for run in runs:
             rng = np.random.default_rng([seed, draw, zlib.crc32(run.name.encode())])
-            start = int(rng.uniform(0.0, 0.6) * len(run.record))
-            gain, shift = 1.0 + rng.uniform(-0.01, 0.01), rng.uniform(-0.05, 0.05)
-            volts = rng.uniform(-0.005, 0.005)
-            record = run.record
-            parts.append(
-                (
-                    record.current_ampere[start:] * gain + shift,
-                    record.voltage_volt[start:] + volts,
-                    record.temperature_celsius[start:],
-                    record.soc_fraction[start:],
-                )
-            )
+            met = spoil(run.record, rng)
+            columns = met.current_ampere, met.voltage_volt, met.temperature_celsius
+            parts.append((*columns, met.soc_fraction))
             names.append(run.name)
             groups.append(run.ambient_celsius)
     longest = max(len(part[0]) for part in parts)

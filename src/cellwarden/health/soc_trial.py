@@ -21,7 +21,7 @@ from cellwarden.domain import Table
 from cellwarden.errors import DataError, UsageError
 from cellwarden.health import soc_filter
 from cellwarden.health.found import Marks, marks_of
-from cellwarden.health.soc_calibrate import SENSORS
+from cellwarden.health.soc_calibrate import spoil
 from cellwarden.health.soc_model import CellModel, Record
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
 
 SEED: Final = 20
 SCORED_FROM_SECOND: Final = 600.0
-_LATEST_START: Final = 0.6
 _Z90: Final = 1.6449
 _DRAWN: Final = 2000
 _NEEDED: Final = ("ambient_C", "test", "time_s", "voltage_V", "current_A", "temperature_C", "soc")
@@ -111,18 +110,7 @@ def marks_of_drives(drives: Sequence[Drive]) -> dict[str, Marks]:
 def enter(drive: Drive, draw: int, seed: int = SEED) -> Record:
     """A drive from a random second on, through faulty sensors. [Record]"""
     rng = np.random.default_rng([seed, draw, zlib.crc32(drive.name.encode())])
-    record = drive.record
-    start = int(rng.uniform(0.0, _LATEST_START) * len(record))
-    gain = 1.0 + rng.uniform(-SENSORS.gain_fraction, SENSORS.gain_fraction)
-    shift = rng.uniform(-SENSORS.shift_ampere, SENSORS.shift_ampere)
-    volt = rng.uniform(-SENSORS.shift_volt, SENSORS.shift_volt)
-    return Record(
-        record.unix_time_second[start:],
-        record.voltage_volt[start:] + volt,
-        record.current_ampere[start:] * gain + shift,
-        record.temperature_celsius[start:],
-        record.soc_fraction[start:],
-    )
+    return spoil(drive.record, rng)
 
 
 def try_filter(
