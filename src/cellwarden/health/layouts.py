@@ -19,16 +19,20 @@ from cellwarden.domain import Series, Table
 from cellwarden.errors import DataError, Error, UsageError
 from cellwarden.health import pulse
 from cellwarden.health.causal import AGE, choices, past_columns
-from cellwarden.health.early_life import CHOICES, COLUMNS, life_features
 from cellwarden.health.fade_life import find_fade
 from cellwarden.health.found import Found, Kind, marks_of
 from cellwarden.health.own_table import Wish, find_in_table, first_of_each
 from cellwarden.health.task import Task
-from cellwarden.health.tasks import NOMINAL_AH, NOT_FEATURES, PULSE_VOLTAGES
+from cellwarden.health.tasks import (
+    NOMINAL_AH,
+    NOT_FEATURES,
+    PULSE_VOLTAGES,
+    early_life,
+    early_row,
+)
 
 __all__ = ["files_in", "find", "records_in"]
 
-_AH_PER_MICRO: Final = 1e-6
 _FIT_ROWS: Final = 480
 _LCO_NOMINAL_MAH: Final = 45.0
 _CURVES: Final = "qd_uAh"
@@ -303,29 +307,15 @@ def _early(curves: dict[Path, Table], tables: dict[Path, Table]) -> Found:
             if not own.any() or not cycles > 0:
                 continue
             name = f"{stem}-{int(one)}"
-            told = life_features(table["cycle"][own].astype(np.int64), charge[own] * _AH_PER_MICRO)
             own_curves.append(charge[own][:, ::10])
             place += [len(cells)] * int(own.sum())
             split[name] = "train" if stem == "train" else "test"
             cells.append(name)
-            rows.append([told[column] for column in COLUMNS])
+            rows.append(early_row(table["cycle"][own], charge[own]))
             lives.append(float(cycles))
     if not cells:
         raise DataError("no cell has both curves and a life", hint="Check the two tables.")
-    task = Task(
-        name="life.early",
-        unit="cycles",
-        target_name="cycle life",
-        protocol="",
-        columns=COLUMNS,
-        features=np.array(rows),
-        target=np.array(lives),
-        cell=np.arange(len(cells)),
-        cells=tuple(cells),
-        folds=(),
-        logarithmic=True,
-        choices=CHOICES,
-    )
+    task = early_life("life.early", cells, rows, lives)
     taken = {
         "cell": "cell", "target": "cycle_life",
         "features": "health.early_life, of the curves of cycles 2 to 100",

@@ -6,6 +6,7 @@ cell does later; `pulses(group)` that of retired cells from their answer to puls
 Severson and of the MIT batch are of one experiment: no task mixes the two.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ __all__ = [
     "PULSE_GROUPS",
     "PULSE_VOLTAGES",
     "SOH_BATCHES",
+    "early_life",
+    "early_row",
     "pulses",
     "severson",
     "severson_censored",
@@ -34,6 +37,7 @@ __all__ = [
 ]
 
 _AH_PER_MICRO: Final = 1e-6
+_EARLY_COLUMNS: Final = (*COLUMNS, *CURVE_COLUMNS)
 # Protocol of `soh_features` and nominal capacity in Ah, as the sources state it.
 NOMINAL_AH: Final = {
     "XJTU 2C": 2.0, "XJTU 3C": 2.0, "XJTU R2.5": 2.0, "XJTU R3": 2.0, "XJTU RW": 2.0,
@@ -61,7 +65,6 @@ def severson(data: Path | None = None) -> Task:
     cells: list[str] = []
     rows: list[list[float]] = []
     life: list[float] = []
-    columns = (*COLUMNS, *CURVE_COLUMNS)
     for split in ("train", "primary_test"):
         told = datasets.rows("severson_lfp", split, data=data)
         curves = np.stack([np.asarray(one, dtype=np.float64) for one in told["qd_uAh"]])
@@ -74,24 +77,40 @@ def severson(data: Path | None = None) -> Task:
                 raise DataError(
                     f"severson_lfp: no curves of {split}-{one}", hint="Check the files."
                 )
-            seen = told["cycle"][own].astype(np.int64), curves[own] * _AH_PER_MICRO
-            found = life_features(*seen) | delta_curve(*seen)
             cells.append(f"{split}-{int(one)}")
-            rows.append([found[name] for name in columns])
+            rows.append(early_row(told["cycle"][own], curves[own]))
             life.append(float(cycles))
     train = tuple(k for k, name in enumerate(cells) if name.startswith("train"))
     test = tuple(k for k in range(len(cells)) if k not in train)
+    return replace(
+        early_life("severson.primary", cells, rows, life),
+        protocol="published split: 41 training cells, 43 primary test cells",
+        folds=(Fold("primary test", train, test),),
+    )
+
+
+def early_row(cycle: np.ndarray, charge_micro_ah: np.ndarray) -> list[float]:
+    """What Q(V) of a cell's first hundred cycles tells of its life. [log10 Ah, Ah, 1]"""
+    seen = cycle.astype(np.int64), charge_micro_ah * _AH_PER_MICRO
+    found = life_features(*seen) | delta_curve(*seen)
+    return [found[name] for name in _EARLY_COLUMNS]
+
+
+def early_life(
+    name: str, cells: Sequence[str], rows: Sequence[Sequence[float]], lives: Sequence[float]
+) -> Task:
+    """A task of lives from rows of `early_row`, one a cell, without folds. [cycles]"""
     return Task(
-        name="severson.primary",
+        name=name,
         unit="cycles",
         target_name="cycle life",
-        protocol="published split: 41 training cells, 43 primary test cells",
-        columns=columns,
+        protocol="",
+        columns=_EARLY_COLUMNS,
         features=np.array(rows),
-        target=np.array(life),
+        target=np.array(lives),
         cell=np.arange(len(cells)),
         cells=tuple(cells),
-        folds=(Fold("primary test", train, test),),
+        folds=(),
         logarithmic=True,
         choices={**CHOICES, CURVE: CURVE_COLUMNS},
     )
