@@ -32,7 +32,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cellwarden.health import tasks
-from cellwarden.health.algorithms import _Estimator, named
+from cellwarden.health.algorithms import Estimator, named
 from cellwarden.health.conversion import portable
 from cellwarden.health.early_life import CHOICES
 from cellwarden.health.learner import Algorithm, Fitted, Setting
@@ -153,7 +153,7 @@ def network(sample: Sample, setting: Setting, seed: int) -> Fitted:
         max_iter=20_000, max_fun=20_000, random_state=seed,
     )  # fmt: skip
     whole = TransformedTargetRegressor(inner, transformer=StandardScaler())
-    return _Estimator(whole.fit(sample.features, sample.target))
+    return Estimator(whole.fit(sample.features, sample.target))
 
 
 def make(case: Case, *, quick: bool) -> Made:

@@ -93,14 +93,14 @@ def perceptron(activation: str) -> Algorithm:
     from sklearn.neural_network import MLPRegressor
     from sklearn.preprocessing import StandardScaler
 
-    from cellwarden.health.algorithms import _Estimator
+    from cellwarden.health.algorithms import Estimator
 
     def fit(made: Sample, _: Setting, seed: int) -> Fitted:
         inner = MLPRegressor(
             hidden_layer_sizes=(8, 5), activation=activation, max_iter=40, random_state=seed
         )
         whole = TransformedTargetRegressor(inner, transformer=StandardScaler())
-        return _Estimator(whole.fit(made.features, made.target))
+        return Estimator(whole.fit(made.features, made.target))
 
     return Algorithm("net", "a test", fit)
 

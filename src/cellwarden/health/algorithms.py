@@ -23,26 +23,40 @@ from cellwarden.health.rocket import fit_rocket
 from cellwarden.health.survival import fit_censored_line
 from cellwarden.health.task import Sample
 
-__all__ = ["ALGORITHMS", "named"]
+__all__ = [
+    "ALGORITHMS",
+    "Estimator",
+    "FittedLine",
+    "FittedPair",
+    "FittedProcess",
+    "WithSpread",
+    "named",
+]
 
 _Table = Float64[np.ndarray, "item column"]
 _PROCESS_ROWS: Final = 400  # of a Gaussian process, whose cost grows as their cube
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class FittedLine:
+    """A line that was fitted."""
+
     weights: Float64[np.ndarray, " column"]
     intercept: float
 
     def predict(self, features: _Table) -> Told:
+        """Predictions for prepared rows. [unit of the target]"""
         return Told(np.asarray(features @ self.weights + self.intercept))
 
 
 @dataclass(frozen=True, slots=True)
-class _Process:
+class FittedProcess:
+    """A Gaussian process that was fitted."""
+
     process: GaussianProcess
 
     def predict(self, features: _Table) -> Told:
+        """Predictions for prepared rows. [unit of the target]"""
         return Told(*self.process(features))
 
 
@@ -53,17 +67,19 @@ class _Means:
     process: GaussianProcess
 
     def predict(self, features: _Table) -> Told:
+        """Predictions for prepared rows. [unit of the target]"""
         return Told(self.process.mean(features))
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class FittedPair:
     """The mean of a line and a process; what they differ by is part of the spread."""
 
     line: Fitted
     process: Fitted
 
     def predict(self, features: _Table) -> Told:
+        """Predictions for prepared rows. [unit of the target]"""
         one, other = self.line.predict(features), self.process.predict(features)
         spread = np.zeros(len(other.mean)) if other.std is None else other.std
         apart = (one.mean - other.mean) / 2
@@ -71,17 +87,18 @@ class _Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class _Estimator:
+class Estimator:
     """A fitted estimator with scikit-learn's face."""
 
     model: Any
 
     def predict(self, features: _Table) -> Told:
+        """Predictions for prepared rows. [unit of the target]"""
         return Told(np.asarray(self.model.predict(features), dtype=np.float64).ravel())
 
 
 @dataclass(frozen=True, slots=True)
-class _WithSpread:
+class WithSpread:
     """A fitted process of scikit-learn on a target of unit spread."""
 
     model: Any
@@ -89,12 +106,13 @@ class _WithSpread:
     scale: float
 
     def predict(self, features: _Table) -> Told:
+        """Predictions for prepared rows. [unit of the target]"""
         mean, std = self.model.predict(features, return_std=True)
         return Told(self.centre + self.scale * mean, self.scale * std)
 
 
 def _mean(sample: Sample, _: Setting, __: int) -> Fitted:
-    return _Line(np.zeros(len(sample.columns)), float(sample.target.mean()))
+    return FittedLine(np.zeros(len(sample.columns)), float(sample.target.mean()))
 
 
 def _ridge(sample: Sample, setting: Setting, _: int) -> Fitted:
@@ -109,7 +127,7 @@ def _ridge(sample: Sample, setting: Setting, _: int) -> Fitted:
     normal = away.T @ (weight[:, None] * away)
     normal += setting.get("penalty", 0.0) * np.eye(len(centre))
     slope = np.linalg.lstsq(normal, away.T @ (weight * (sample.target - mean)), rcond=None)[0]
-    return _Line(slope, mean - float(centre @ slope))
+    return FittedLine(slope, mean - float(centre @ slope))
 
 
 def _survival(sample: Sample, setting: Setting, _: int) -> Fitted:
@@ -117,7 +135,7 @@ def _survival(sample: Sample, setting: Setting, _: int) -> Fitted:
     if censored is None:
         censored = np.zeros(len(sample.target), dtype=bool)
     line = fit_censored_line(sample.features, sample.target, censored, setting["penalty"])
-    return _Line(line.weights, line.intercept)
+    return FittedLine(line.weights, line.intercept)
 
 
 def _process(sample: Sample, setting: Setting, _: int) -> Fitted:
@@ -127,13 +145,13 @@ def _process(sample: Sample, setting: Setting, _: int) -> Fitted:
     emphasis = setting.get("emphasis", 0.0) if sample.logarithmic else 0.0
     process = fit_gaussian_process(sample.features, sample.target, emphasis)
     if setting.get("spread", 1.0):
-        return _Process(process)
+        return FittedProcess(process)
     return _Means(replace(process, roots=np.empty((0, 0, 0))))
 
 
 def _pair(sample: Sample, setting: Setting, seed: int) -> Fitted:
     line = _ridge(sample, {"penalty": 1.0, "emphasis": setting["line_emphasis"]}, seed)
-    return _Pair(line, _process(sample, setting, seed))
+    return FittedPair(line, _process(sample, setting, seed))
 
 
 def _ard(sample: Sample, setting: Setting, seed: int) -> Fitted:
@@ -152,7 +170,7 @@ def _ard(sample: Sample, setting: Setting, seed: int) -> Fitted:
         # A length at its bound says that a feature is not used.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(sample.features[few], (sample.target[few] - centre) / scale)
-    return _WithSpread(model, centre, scale)
+    return WithSpread(model, centre, scale)
 
 
 def _latent(sample: Sample, setting: Setting, _: int) -> Fitted:
@@ -161,7 +179,7 @@ def _latent(sample: Sample, setting: Setting, _: int) -> Fitted:
     axes = np.linalg.svd(sample.features, full_matrices=False)[2]
     scores = np.column_stack([np.ones(len(sample.target)), sample.features @ axes[:count].T])
     weights = np.linalg.lstsq(scores, sample.target, rcond=None)[0]
-    return _Line(axes[:count].T @ weights[1:], float(weights[0]))
+    return FittedLine(axes[:count].T @ weights[1:], float(weights[0]))
 
 
 def _partial(sample: Sample, setting: Setting, _: int) -> Fitted:
@@ -170,12 +188,12 @@ def _partial(sample: Sample, setting: Setting, _: int) -> Fitted:
     # More components than directions in which the features differ is an error there.
     most = int(np.linalg.matrix_rank(sample.features - sample.features.mean(axis=0)))
     count = max(min(int(setting["components"]), most), 1)
-    return _Estimator(PLSRegression(count, scale=False).fit(sample.features, sample.target))
+    return Estimator(PLSRegression(count, scale=False).fit(sample.features, sample.target))
 
 
 def _sklearn(make: Callable[[Setting, int], Any]) -> Callable[[Sample, Setting, int], Fitted]:
     def fit(sample: Sample, setting: Setting, seed: int) -> Fitted:
-        return _Estimator(make(setting, seed).fit(sample.features, sample.target))
+        return Estimator(make(setting, seed).fit(sample.features, sample.target))
 
     return fit
 
@@ -197,7 +215,7 @@ def _vectors(sample: Sample, setting: Setting, _: int) -> Fitted:
     bump = setting["gamma"] / max(len(sample.columns), 1)
     inner = SVR(C=setting["cost"], gamma=bump, epsilon=setting["tube"])
     model = TransformedTargetRegressor(inner, transformer=StandardScaler())
-    return _Estimator(model.fit(sample.features, sample.target))
+    return Estimator(model.fit(sample.features, sample.target))
 
 
 def _adaptive(setting: Setting, seed: int) -> Any:
@@ -239,7 +257,7 @@ def _light(sample: Sample, setting: Setting, seed: int) -> Fitted:
         "force_row_wise": True, "num_threads": 1, "seed": seed, "verbose": -1,
     }  # fmt: skip
     data = lightgbm.Dataset(sample.features, label=sample.target)
-    return _Estimator(lightgbm.train(chosen, data, num_boost_round=int(setting["rounds"])))
+    return Estimator(lightgbm.train(chosen, data, num_boost_round=int(setting["rounds"])))
 
 
 def _extreme(setting: Setting, seed: int) -> Any:

@@ -18,7 +18,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from cellwarden.errors import UsageError
-from cellwarden.health.algorithms import _Estimator, _Line, _Pair, _Process, _WithSpread
+from cellwarden.health.algorithms import (
+    Estimator,
+    FittedLine,
+    FittedPair,
+    FittedProcess,
+    WithSpread,
+)
 from cellwarden.health.gaussian import GaussianProcess
 from cellwarden.health.learner import Fitted, Prepared
 from cellwarden.health.portable import Body, Layer, Line, Net, Nets, Pair, Portable, Process, Spread
@@ -97,17 +103,17 @@ def _body(fitted: Fitted) -> Body:
     match fitted:
         case Plain():
             told = fitted.body()
-        case _Line(weights, intercept):
+        case FittedLine(weights, intercept):
             told = Line(np.asarray(weights, dtype=np.float64), float(intercept))
-        case _Process(process):
+        case FittedProcess(process):
             told = _process(process)
-        case _Pair(line, process):
+        case FittedPair(line, process):
             one, other = _body(line), _body(process)
             if isinstance(one, Line) and isinstance(other, Process):
                 told = Pair(one, other)
-        case _WithSpread(model, centre, scale):
+        case WithSpread(model, centre, scale):
             told = _scikit_process(model, centre, scale)
-        case _Estimator(model):
+        case Estimator(model):
             told = _estimator(model)
     if told is None:
         raise UsageError(f"{type(fitted).__name__} has no plain form", hint=_HINT)

@@ -12,7 +12,7 @@ from numba import njit
 
 from cellwarden.health.soc_model import CellModel
 
-__all__ = ["run"]
+__all__ = ["expected_volt", "interpolate", "run", "tick"]
 
 _BLOCK: Final = 64  # cells whose state stays in the processor's cache while rows go by
 
@@ -28,7 +28,7 @@ def _interpolate_raw(knots: np.ndarray, celsius: float) -> tuple[int, int, float
     return row, above, (warm - knots[row]) / span
 
 
-_interpolate: Callable[[np.ndarray, float], tuple[int, int, float]] = njit(cache=True)(
+interpolate: Callable[[np.ndarray, float], tuple[int, int, float]] = njit(cache=True)(
     _interpolate_raw
 )
 
@@ -62,7 +62,7 @@ def _volt_raw(  # noqa: PLR0917  compiled calls take no keywords
     return rest + drop, drop, ratio * slow_ohm
 
 
-_volt: Callable[..., tuple[float, float, float]] = njit(cache=True)(_volt_raw)
+expected_volt: Callable[..., tuple[float, float, float]] = njit(cache=True)(_volt_raw)
 
 
 def _predict_raw(  # noqa: PLR0917  compiled calls take no keywords
@@ -124,7 +124,9 @@ def _begin_raw(  # noqa: PLR0917  compiled calls take no keywords
     low, high = 0.0, 1.0
     for _ in range(30):
         x[0] = 0.5 * (low + high)
-        seen = _volt(table, place, x[0], np.exp(x[3]), x[4], flowed, transferred, x[7], x[8])[0]
+        seen = expected_volt(
+            table, place, x[0], np.exp(x[3]), x[4], flowed, transferred, x[7], x[8]
+        )[0]
         if seen < volt:
             low = x[0]
         else:
@@ -144,11 +146,13 @@ def _linear_raw(  # noqa: PLR0917  compiled calls take no keywords
 ) -> tuple[float, float]:
     p = x[11:].reshape(6, 6)
     ratio = np.exp(x[3])
-    own, drop, slow = _volt(table, place, x[0], ratio, x[4], flowed, transferred, x[7], x[8])
+    own, drop, slow = expected_volt(
+        table, place, x[0], ratio, x[4], flowed, transferred, x[7], x[8]
+    )
     reach = min(max(np.sqrt(p[0, 0]), 0.01), 0.1)
     top, bottom = min(x[0] + reach, 1.0), max(x[0] - reach, 0.0)
-    high = _volt(table, place, top, 0.0, x[4], flowed, transferred, x[7], x[8])[0]
-    low = _volt(table, place, bottom, 0.0, x[4], flowed, transferred, x[7], x[8])[0]
+    high = expected_volt(table, place, top, 0.0, x[4], flowed, transferred, x[7], x[8])[0]
+    low = expected_volt(table, place, bottom, 0.0, x[4], flowed, transferred, x[7], x[8])[0]
     slope = max((high - low) / (top - bottom), 0.0)
     for k in range(6):
         toward[k] = slope * p[k, 0] + drop * p[k, 3] + slow * p[k, 4] + p[k, 5]
@@ -182,13 +186,15 @@ def _sigma_points_raw(  # noqa: C901, PLR0917  loops over six numbers, compiled
         for m in range(6):
             rest[k, m] -= along[1, k] * along[1, m]
     centre = np.exp(x[3])
-    own, drop, slow = _volt(table, place, x[0], centre, x[4], flowed, transferred, x[7], x[8])
+    own, drop, slow = expected_volt(
+        table, place, x[0], centre, x[4], flowed, transferred, x[7], x[8]
+    )
     mean = own / 3.0
     for j in range(4):
         far = (1.0 - 2.0 * (j % 2)) * np.sqrt(3.0)
         to = along[j // 2]
         at, ratio = x[0] + far * to[0], np.exp(far * to[3])
-        volt = _volt(table, place, at, 0.0, x[4], flowed, transferred, x[7], x[8])[0]
+        volt = expected_volt(table, place, at, 0.0, x[4], flowed, transferred, x[7], x[8])[0]
         seen[j] = volt + ratio * (drop + slow * far * to[4]) + far * to[5]
         mean += seen[j] / 6.0
     for k in range(6):
@@ -236,7 +242,7 @@ def _tick_raw(clock: np.ndarray, time: float, tuning: Any) -> tuple[float, bool]
     return second, gap
 
 
-_tick: Callable[[np.ndarray, float, Any], tuple[float, bool]] = njit(cache=True)(_tick_raw)
+tick: Callable[[np.ndarray, float, Any], tuple[float, bool]] = njit(cache=True)(_tick_raw)
 
 
 def _row_raw(  # noqa: PLR0917  compiled calls take no keywords
@@ -256,7 +262,7 @@ def _row_raw(  # noqa: PLR0917  compiled calls take no keywords
     table, knots, drifts, readings, widening = arrays
     if np.isfinite(celsius):
         x[9] = celsius
-    place = _interpolate(knots, x[9])
+    place = interpolate(knots, x[9])
     cold, warm, part = place
     drift = drifts[cold] + part * (drifts[warm] - drifts[cold])
     reading = readings[cold] + part * (readings[warm] - readings[cold])
@@ -302,7 +308,7 @@ def _run_raw(  # noqa: PLR0917  compiled calls take no keywords
         clock[:] = start
         for index in range(len(time)):
             new = np.isnan(clock[0])
-            second, gap = _tick(clock, time[index], tuning)
+            second, gap = tick(clock, time[index], tuning)
             kept = (
                 np.exp(-second / lags[0]),
                 np.exp(-second / lags[1]),

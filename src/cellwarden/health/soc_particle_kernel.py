@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from cellwarden.health.soc_kernel import _interpolate, _tick, _volt
+from cellwarden.health.soc_kernel import expected_volt, interpolate, tick
 from cellwarden.health.soc_model import CellModel
 
 __all__ = ["run"]
@@ -111,7 +111,7 @@ def _expect_raw(  # noqa: PLR0917  compiled calls take no keywords
         ratio, load = np.exp(cloud[3, j]), cloud[4, j]
         flowed = current - cloud[1, j]
         past, late = own[1] + load * own[7], own[2] + load * own[8]
-        seen = _volt(table, place, cloud[0, j], ratio, late, flowed, bent, past, own[3])[0]
+        seen = expected_volt(table, place, cloud[0, j], ratio, late, flowed, bent, past, own[3])[0]
         volts[j] = seen + cloud[5, j]
 
 
@@ -213,7 +213,7 @@ def _row_raw(  # noqa: PLR0917  compiled calls take no keywords
     volts, room, bins = rooms
     if np.isfinite(celsius):
         own[4] = celsius
-    place = _interpolate(knots, own[4])
+    place = interpolate(knots, own[4])
     cold, warm, part = place
     drift = drifts[cold] + part * (drifts[warm] - drifts[cold])
     reading = readings[cold] + part * (readings[warm] - readings[cold])
@@ -263,7 +263,7 @@ def _run_raw(  # noqa: PLR0917  compiled calls take no keywords
         held = (*arrays, lots[cell])
         for index in range(len(time)):
             new = np.isnan(clock[0])
-            second, gap = _tick(clock, time[index], tuning)
+            second, gap = tick(clock, time[index], tuning)
             kept = (
                 np.exp(-second / lags[0]),
                 np.exp(-second / lags[1]),
