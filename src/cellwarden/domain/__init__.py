@@ -4,6 +4,7 @@ from cellwarden.domain.allowance import Allowance, Restraint
 from cellwarden.domain.cell import Cell, CellLimits, LimitTiers, tiers
 from cellwarden.domain.chemistry import CHEMISTRIES, Chemistry, chemistry_named
 from cellwarden.domain.command import CLOSED, OPEN, Command, Contactors
+from cellwarden.domain.curb import FREE, Curb, Ordered, Room
 from cellwarden.domain.estimate import Charge, Explanation, Health, Interval, Life, NotServed
 from cellwarden.domain.finding import Finding, Severity
 from cellwarden.domain.frame import FRAME_COLUMNS, LIST_COLUMNS, Frame, Frames, Series
@@ -20,6 +21,7 @@ __all__ = [
     "CHEMISTRIES",
     "CLOSED",
     "FRAME_COLUMNS",
+    "FREE",
     "LIST_COLUMNS",
     "OPEN",
     "QUANTITIES",
@@ -32,6 +34,7 @@ __all__ = [
     "Chemistry",
     "Command",
     "Contactors",
+    "Curb",
     "Diagnosis",
     "Explanation",
     "Finding",
@@ -44,6 +47,7 @@ __all__ = [
     "LimitTiers",
     "Monitors",
     "NotServed",
+    "Ordered",
     "Pack",
     "Plan",
     "Quantity",
@@ -52,6 +56,7 @@ __all__ = [
     "Remark",
     "Request",
     "Restraint",
+    "Room",
     "Series",
     "Severity",
     "Table",
