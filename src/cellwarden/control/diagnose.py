@@ -32,8 +32,15 @@ from cellwarden.domain import (
     Trouble,
 )
 
-__all__ = ["Diagnostics", "DiagnosticsState", "Tally"]
-__all__ += ["advance", "begin", "diagnostics_of", "step"]
+__all__ = [
+    "Diagnostics",
+    "DiagnosticsState",
+    "Tally",
+    "advance",
+    "begin",
+    "diagnostics_of",
+    "step",
+]
 
 _NEVER: Final = float("inf")
 

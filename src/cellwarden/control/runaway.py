@@ -23,8 +23,18 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-__all__ = ["DROP_VOLT", "GAS_FRACTION", "KEPT_SECOND", "RISE_CELSIUS_PER_SECOND"]
-__all__ += ["Cells", "Slopes", "Voices", "begin", "middle", "step"]
+__all__ = [
+    "DROP_VOLT",
+    "GAS_FRACTION",
+    "KEPT_SECOND",
+    "RISE_CELSIUS_PER_SECOND",
+    "Cells",
+    "Slopes",
+    "Voices",
+    "begin",
+    "middle",
+    "step",
+]
 
 DROP_VOLT: Final = 0.015
 RISE_CELSIUS_PER_SECOND: Final = 0.5
