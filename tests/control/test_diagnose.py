@@ -124,7 +124,7 @@ INJECTIONS: dict[str, Callable[[Reading], Reading]] = {
     "string_voltage_impossible": lambda r: with_frame(r, voltage_volt=CELLS * 5.0 + 1.0),
     "current_impossible": lambda r: with_frame(r, current_ampere=2.0 * BOARD.fuse_ampere + 1.0),
     "temperature_impossible": lambda r: with_frame(
-        r, cell_temperature_celsius=one(151.0, 25.0, SENSORS)
+        r, cell_temperature_celsius=one(121.0, 25.0, SENSORS)
     ),
     "contactor_plus_feedback": every(plus_feedback_closed=False),
     "contactor_minus_feedback": every(minus_feedback_closed=False),

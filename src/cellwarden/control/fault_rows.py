@@ -26,7 +26,7 @@ _S: Final = Signal
 _R: Final = Reaction
 
 
-class Pace(NamedTuple):
+class _Pace(NamedTuple):
     """How fast a kind of fault is raised, how long its delay, its hold and its allowance are."""
 
     event_count: int
@@ -36,14 +36,14 @@ class Pace(NamedTuple):
 
 
 _AT_ONCE: Final = second(0)
-_CELL: Final = Pace(5, millisecond(200), second(10), second(1))
-_AMPERE: Final = Pace(3, millisecond(100), second(10), millisecond(600))
-_CELSIUS: Final = Pace(10, second(1), second(60), second(3))
-_STATE: Final = Pace(3, millisecond(100), second(5), millisecond(600))
-_COIL: Final = Pace(5, millisecond(100), second(5), second(1))
-_SENSOR: Final = Pace(10, second(1), second(10), second(3))
-_SLOW: Final = Pace(50, second(1), second(60), second(7))
-_ONCE: Final = Pace(1, _AT_ONCE, second(60), millisecond(400))
+_CELL: Final = _Pace(5, millisecond(200), second(10), second(1))
+_AMPERE: Final = _Pace(3, millisecond(100), second(10), millisecond(600))
+_CELSIUS: Final = _Pace(10, second(1), second(60), second(3))
+_STATE: Final = _Pace(3, millisecond(100), second(5), millisecond(600))
+_COIL: Final = _Pace(5, millisecond(100), second(5), second(1))
+_SENSOR: Final = _Pace(10, second(1), second(10), second(3))
+_SLOW: Final = _Pace(50, second(1), second(60), second(7))
+_ONCE: Final = _Pace(1, _AT_ONCE, second(60), millisecond(400))
 
 _TIERS: Final = ("operating", "recommended", "maximum")
 _TIER_SEVERITY: Final = (Severity.INFO, Severity.WARNING, Severity.ALARM)
@@ -74,7 +74,7 @@ def _row(
     name: str,
     signal: Signal,
     limit: float,
-    pace: Pace,
+    pace: _Pace,
     reaction: Reaction,
     *,
     hysteresis: float = 0.0,
@@ -108,7 +108,7 @@ def _tiered(
     name: str,
     signal: Signal,
     limits: tuple[float, float, float],
-    pace: Pace,
+    pace: _Pace,
     middle: Reaction,
     *,
     hysteresis: float,

@@ -14,7 +14,7 @@ from typing import Final
 __all__ = ["CELL_RANGE_VOLT", "SENSOR_RANGE_CELSIUS", "SIGNALS", "About", "Signal"]
 
 CELL_RANGE_VOLT: Final = (-0.1, 5.0)  # full scale of cell monitors: LTC6811 data sheet, 0..5 V
-SENSOR_RANGE_CELSIUS: Final = (-50.0, 150.0)  # of coated NTC thermistors, typical data sheets
+SENSOR_RANGE_CELSIUS: Final = (-40.0, 120.0)  # of NTC thermistors in packs, typical data sheets
 
 
 class Signal(IntEnum):
