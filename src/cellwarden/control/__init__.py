@@ -1,5 +1,8 @@
-"""What the pack does next: its state machine, and what it is allowed."""
+"""What the pack does next: its state machine, what is wrong with it, and what it is allowed."""
 
+from cellwarden.control.diagnose import Diagnostics, DiagnosticsState, diagnostics_of
+from cellwarden.control.fault_rows import fault_rows
+from cellwarden.control.fault_table import FaultRow
 from cellwarden.control.machine_state import (
     MachineConfig,
     MachineState,
@@ -12,7 +15,10 @@ from cellwarden.control.situation import Situation, situation_of
 
 __all__ = [
     "TABLE",
+    "Diagnostics",
+    "DiagnosticsState",
     "Event",
+    "FaultRow",
     "MachineConfig",
     "MachineState",
     "Mode",
@@ -20,6 +26,8 @@ __all__ = [
     "Ruling",
     "Situation",
     "Target",
+    "diagnostics_of",
+    "fault_rows",
     "machine_of",
     "situation_of",
 ]
