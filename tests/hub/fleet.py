@@ -32,6 +32,7 @@ from cellwarden.hub.audit import StoreView
 from cellwarden.hub.http import Listener
 from cellwarden.hub.ingest import Ingest
 from cellwarden.hub.ledger import Ledger
+from cellwarden.hub.orders import OrderBook, Signer
 from cellwarden.hub.roles import Role
 from cellwarden.hub.service import Hub
 from cellwarden.hub.store import Store
@@ -40,7 +41,7 @@ from cellwarden.trust.identity import Identity
 from cellwarden.trust.tls import client_context, server_context
 from cellwarden.wire.audit import audit
 from cellwarden.wire.notes import Notes, PackNote
-from trust.making import ORIGIN, Fleet, Maker, authority, certify
+from trust.making import ORIGIN, Certified, Fleet, Maker, authority, certify
 
 # TLS looks at the machine's clock, so certificates are made for today.
 NOW = float(int(time.time()))
@@ -131,6 +132,7 @@ class Site:
     app: FastAPI
     clock: Clock
     installation: Fleet
+    book: OrderBook
     page_port: int = 0
     device_port: int = 0
     makers: dict[str, Maker] = field(default_factory=dict)
@@ -166,6 +168,10 @@ class Site:
     def operator(self, identity: Identity) -> httpx.Client:
         """A program that shows a certificate on the listener that asks for one."""
         mine = certify(self.installation.authority, identity, at=NOW)
+        return self.certified(mine)
+
+    def certified(self, mine: Certified) -> httpx.Client:
+        """Likewise, with a certificate that a test has made."""
         context = client_context(
             mine.certificate, mine.key, self.installation.authority.certificate
         )
@@ -216,9 +222,11 @@ def site(folder: Path, **options: Any) -> Iterator[Site]:
     (folder / "ca.crt").write_bytes(_pem(installed).encode())
     options.setdefault("verify", lambda: verified(hub))
     options.setdefault("revoke", lambda device: revoke(hub, folder, device))
+    signer = Signer(installed.hub.key, installed.hub.certificate)
+    book = options.setdefault("book", OrderBook(hub.store, clock, signer))
     try:
         app = build_api(hub, **options)
-        running = Site(hub, app, clock, installed)
+        running = Site(hub, app, clock, installed, book)
         with _listening(app, installed) as (running.page_port, running.device_port):
             try:
                 yield running

@@ -173,6 +173,38 @@ def run(
 
 
 @app.command()
+def order(
+    device: str,
+    home: HomeOption = None,
+    *,
+    charge_ampere: Annotated[float | None, typer.Option(help="Charge with no more.")] = None,
+    discharge_ampere: Annotated[float | None, typer.Option(help="Discharge with no more.")] = None,
+    low_soc: Annotated[float | None, typer.Option(help="Not below this charge, 0 to 1.")] = None,
+    high_soc: Annotated[float | None, typer.Option(help="Not above this charge, 0 to 1.")] = None,
+    request: Annotated[str, typer.Option(help="standby, balance or charge.")] = "",
+    plan: Annotated[Path | None, typer.Option(help="A plan's powers, as JSON.")] = None,
+    withdraw: Annotated[str, typer.Option(help="Take back limits, plan or request.")] = "",
+    hours: Annotated[float, typer.Option(help="How long it holds.")] = 24.0,
+    after_hours: Annotated[float, typer.Option(help="When it begins to.")] = 0.0,
+) -> None:
+    """Order a battery to keep to less than it allows itself; signed with your own key."""
+    from cellwarden.cli.home import Home
+    from cellwarden.cli.order import Wanted, order_command
+
+    wanted = Wanted(charge_ampere, discharge_ampere, low_soc, high_soc, request, plan, withdraw)
+    order_command(Home.find(home), device, wanted, hours=hours, after_hours=after_hours)
+
+
+@app.command()
+def orders(device: str, home: HomeOption = None) -> None:
+    """List the orders to a battery and what became of them."""
+    from cellwarden.cli.home import Home
+    from cellwarden.cli.order import list_orders
+
+    list_orders(Home.find(home), device)
+
+
+@app.command()
 def verify(
     receipt: Annotated[Path | None, typer.Argument(help="A receipt; without one, all.")] = None,
     home: HomeOption = None,

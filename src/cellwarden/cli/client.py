@@ -1,6 +1,7 @@
 """The command line's way to the running hub: as the local operator, over mutual TLS."""
 
 import types
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 import httpx
@@ -71,13 +72,15 @@ class HubClient:
         """
         return self._asked("GET", path)
 
-    def post(self, path: str) -> httpx.Response:
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         """Ask for something to be done."""
-        return self._asked("POST", path)
+        return self._asked("POST", path, body)
 
-    def _asked(self, method: str, path: str) -> httpx.Response:
+    def _asked(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> httpx.Response:
         try:
-            answer = self._client.request(method, path)
+            answer = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise UnavailableError(
                 f"the hub does not answer: {error}", hint="Start it with `cellwarden hub`."

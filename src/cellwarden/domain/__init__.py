@@ -5,6 +5,7 @@ from cellwarden.domain.cell import Cell, CellLimits, LimitTiers, tiers
 from cellwarden.domain.chemistry import CHEMISTRIES, Chemistry, chemistry_named
 from cellwarden.domain.command import CLOSED, OPEN, Command, Contactors
 from cellwarden.domain.condition import Capability, Condition
+from cellwarden.domain.curb import FREE, Curb, Ordered, Room
 from cellwarden.domain.estimate import Charge, Explanation, Health, Interval, Life, NotServed
 from cellwarden.domain.finding import Finding, Severity
 from cellwarden.domain.frame import FRAME_COLUMNS, LIST_COLUMNS, Frame, Frames, Series
@@ -21,6 +22,7 @@ __all__ = [
     "CHEMISTRIES",
     "CLOSED",
     "FRAME_COLUMNS",
+    "FREE",
     "LIST_COLUMNS",
     "OPEN",
     "QUANTITIES",
@@ -36,6 +38,7 @@ __all__ = [
     "Command",
     "Condition",
     "Contactors",
+    "Curb",
     "Diagnosis",
     "Explanation",
     "Finding",
@@ -48,6 +51,7 @@ __all__ = [
     "LimitTiers",
     "Monitors",
     "NotServed",
+    "Ordered",
     "Pack",
     "Plan",
     "Quantity",
@@ -56,6 +60,7 @@ __all__ = [
     "Remark",
     "Request",
     "Restraint",
+    "Room",
     "Series",
     "Severity",
     "Table",

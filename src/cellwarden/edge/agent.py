@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 
@@ -41,7 +41,16 @@ from cellwarden.wire import (
 )
 from cellwarden.wire.notes import PackNote
 
-__all__ = ["Agent", "Device", "Sender", "Watch", "keep_sending", "refusal_error", "watch_nothing"]
+__all__ = [
+    "Agent",
+    "Beside",
+    "Device",
+    "Sender",
+    "Watch",
+    "keep_sending",
+    "refusal_error",
+    "watch_nothing",
+]
 
 _SEND_BYTES: Final = 1 << 20
 _LONGEST_PAUSE_SECOND: Final = 30.0
@@ -61,6 +70,18 @@ class Device:
     ledger_key: NoteKey
 
 
+class Beside(Protocol):
+    """What else there is to tell with the next batch."""
+
+    def notes(self) -> Notes:
+        """What is to be told; its pack is not."""
+        ...
+
+    def told(self, notes: Notes) -> None:
+        """The batch with these notes is kept: they need not be told again."""
+        ...
+
+
 def watch_nothing(frames: Frames, state: bytes) -> tuple[Frames, tuple[Finding, ...], bytes]:
     """Send frames as they are."""
     return frames, (), state
@@ -78,8 +99,10 @@ class Agent:
         pack: PackNote | None = None,
         batch_frames: int = 60,
         watch: Watch = watch_nothing,
+        beside: Beside | None = None,
         report: Callable[[Error], None] = lambda _error: None,
     ) -> None:
+        self._beside = beside
         self._device = device
         self._driver = driver
         self._outbox = outbox
@@ -104,13 +127,17 @@ class Agent:
         state = self._outbox.state
         frames, findings, estimator = self._watch(frames, state.estimator)
         started = self._spent("watch", started)
-        notes = Notes(self._pack, (*findings, *self._losses(frames)))
+        more = Notes() if self._beside is None else self._beside.notes()
+        found = (*findings, *more.findings, *self._losses(frames))
+        notes = Notes(self._pack, found, more.outcomes)
         message, state = self._make(frames, notes, state)
         started = self._spent("sign and seal", started)
         state = replace(state, position=self._driver.position(), estimator=estimator)
         self._keep(message, state)
         self._spent("outbox", started)
         self._pack = None  # told once a boot
+        if self._beside is not None:
+            self._beside.told(more)
         return True
 
     def _losses(self, frames: Frames) -> list[Finding]:

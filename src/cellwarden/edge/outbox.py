@@ -35,6 +35,7 @@ _TABLES: Final = (
 )
 _PAGE_BYTES: Final = 512  # the smallest database there is
 _NONCE_BYTES: Final = 12
+_BESIDE: Final = "beside "
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,29 @@ class Outbox:
                 return first, last
             case _:
                 return None
+
+    def keep(self, name: str, body: bytes) -> None:
+        """Keep something beside the chain, under a name of its own, until it is kept anew.
+
+        Raises:
+            UnavailableError: the disk did not take it; what was there before still is.
+        """
+        with self._transaction():
+            self._put(f"{_BESIDE}{name}", body)
+
+    def kept(self, name: str) -> bytes | None:
+        """What was kept under a name."""
+        return self._get(f"{_BESIDE}{name}")
+
+    def waiting_bytes(self) -> int:
+        """Size of the messages that are not acknowledged."""
+        ack = self.last_ack()
+        with self._lock, _disk(self._path):
+            found = self._db.execute(
+                "SELECT coalesce(sum(length(body)), 0) FROM message WHERE sequence > ?",
+                (ack.sequence if ack else 0,),
+            ).fetchone()
+        return int(found[0])
 
     def waiting_count(self) -> int:
         """Messages that are not acknowledged."""

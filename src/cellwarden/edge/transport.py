@@ -1,7 +1,7 @@
 """Ways from the edge to the hub: the seam, HTTPS with mutual TLS, and its twin in memory."""
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import httpx
@@ -18,8 +18,16 @@ from cellwarden.errors import (
 )
 from cellwarden.trust.envelope import to_cbor
 from cellwarden.wire import Ack, Refusal, decode_reply
+from cellwarden.wire.order import Post, decode_post, encode_seen
 
-__all__ = ["CallTransport", "HttpsTransport", "Transport", "refusal_error"]
+__all__ = [
+    "CallCourier",
+    "CallTransport",
+    "Courier",
+    "HttpsTransport",
+    "Transport",
+    "refusal_error",
+]
 
 Reply = tuple[Ack | None, Refusal | None]
 _TOO_MANY: Final = 429
@@ -38,6 +46,31 @@ class Transport(Protocol):
             IdentityError: the other end is not our hub, or does not know us.
         """
         ...
+
+
+class Courier(Protocol):
+    """Brings orders from the hub."""
+
+    def orders(self, seen: Mapping[str, int]) -> Post:
+        """What the hub has for this device beyond what it has seen.
+
+        Raises:
+            UnavailableError: no answer now.
+            TrustError: the other end is not our hub, or does not believe us.
+            DecodeError: it answers something else.
+        """
+        ...
+
+
+class CallCourier:
+    """The courier's twin in memory: calls whatever stands for the hub."""
+
+    def __init__(self, ask: Callable[[Mapping[str, int]], Post]) -> None:
+        self._ask = ask
+
+    def orders(self, seen: Mapping[str, int]) -> Post:
+        """Ask."""
+        return self._ask(seen)
 
 
 class CallTransport:
@@ -80,6 +113,20 @@ class HttpsTransport:
             return msgspec.json.decode(answer.content, type=_Expected).sequence
         except msgspec.MsgspecError as error:
             raise _strange(answer) from error
+
+    def orders(self, seen: Mapping[str, int]) -> Post:
+        """What the hub has for this device beyond what it has seen.
+
+        Raises:
+            UnavailableError: no answer now.
+            TrustError: the other end is not our hub, or does not believe us.
+            DecodeError: it answers something else, or more than is read.
+        """
+        answer = self._asked("POST", "/v1/orders", encode_seen(seen))
+        if answer.status_code != httpx.codes.OK:
+            refusal = decode_reply(answer.content)[1]
+            raise refusal_error(refusal) if refusal else _strange(answer)
+        return decode_post(answer.content)
 
     def _asked(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
         headers = {} if content is None else {"Content-Type": "application/cbor"}

@@ -42,6 +42,8 @@ from cellwarden.hub.headers import SecureHeaders
 from cellwarden.hub.ingest import Peer
 from cellwarden.hub.live import Live
 from cellwarden.hub.metrics import Metrics
+from cellwarden.hub.order_desk import OrderDesk, add_orders
+from cellwarden.hub.orders import OrderBook
 from cellwarden.hub.pages import STATIC, Pages
 from cellwarden.hub.problems import Faults, http_problem, invalid_request
 from cellwarden.hub.roles import check_declared
@@ -76,13 +78,14 @@ def build_api(
     verify: Callable[[], dict[str, Any]],
     revoke: Callable[[str], None],
     peer_of: Callable[[Request], Peer] | None = None,
+    book: OrderBook | None = None,
     static: Path = STATIC,
     stale_second: float = 120.0,
 ) -> FastAPI:
     """The application that answers people; it needs no start or stop of its own.
 
     `verify` holds the whole store against its ledger, `revoke` takes a device's certificate back,
-    `peer_of` knows whose certificate a connection showed.
+    `peer_of` knows whose certificate a connection showed, `book` has the orders to devices.
 
     Raises:
         UsageError: a route has no row in the table of rights.
@@ -91,11 +94,12 @@ def build_api(
     views = Views(hub, stale_second=stale_second)
     live = Live(views.glance)
     metrics = Metrics(hub, lambda: live.client_count)
+    shown = peer_of or _certified(hub)
     access = Middleware(
         Access,
         sessions=sessions,
         trail=trail,
-        peer_of=peer_of or _certified(hub),
+        peer_of=shown,
         pages=Pages(static),
         clock=hub.clock,
     )
@@ -119,6 +123,8 @@ def build_api(
     _add_machines(app, metrics)
     _add_events(app, live, sessions)
     add_desk(app, Desk(hub, sessions, trail, revoke))
+    orders = OrderBook(hub.store, hub.clock) if book is None else book
+    add_orders(app, OrderDesk(hub, orders, trail), shown)
     check_declared(app.routes)
     return app
 

@@ -35,6 +35,8 @@ from cellwarden.hub.config import load_config
 from cellwarden.hub.http import Listener, serve
 from cellwarden.hub.ingest import Ingest, Peer
 from cellwarden.hub.ledger import Ledger
+from cellwarden.hub.order_desk import answer_device
+from cellwarden.hub.orders import OrderBook, Signer
 from cellwarden.hub.place import open_store
 from cellwarden.hub.revocations import Revocations, read_roots, revoke
 from cellwarden.hub.service import Hub
@@ -177,7 +179,7 @@ def _shown_name(request: Request) -> str:
         return ""
 
 
-def device_routes(hub: Hub, gate: Gate) -> list[Route]:
+def device_routes(hub: Hub, gate: Gate, book: OrderBook) -> list[Route]:
     """What devices may ask."""
 
     async def batches(request: Request) -> Response:
@@ -204,10 +206,26 @@ def device_routes(hub: Hub, gate: Gate) -> list[Route]:
             return _refuse(error, 503, {"Retry-After": "1"})
         return JSONResponse({"sequence": sequence})
 
+    async def orders(request: Request) -> Response:
+        try:
+            body = await answer_device(book, gate.peer(request), await _read_body(request))
+            return Response(body, media_type="application/cbor")
+        except UnavailableError as error:
+            return _refuse(error, 503, {"Retry-After": "1"})
+        except Error as error:
+            return await _refuse_sender(hub, request, error)
+
     return [
+        Route("/v1/orders", orders, methods=["POST"]),
         Route("/v1/batches", batches, methods=["POST"]),
         Route("/v1/expected", expected, methods=["GET"]),
     ]
+
+
+def _listed(folder: Path) -> bytes:
+    """The authority's revocation list as it lies in the folder."""
+    path = folder / "crl.pem"
+    return path.read_bytes() if path.exists() else b""
 
 
 def _address(request: Request) -> str:
@@ -302,15 +320,18 @@ def run(folder: Path) -> None:
         require_aes256(page_tls)
         on_file = config.store == "file"
         gate = Gate(hub, Revocations(folder, hub.store) if on_file else None)
+        book = OrderBook(hub.store, hub.clock, Signer(key, certificate), lambda: _listed(folder))
+        hub.watch(book.refresh)
         pages = build_api(
             hub,
             verify=lambda: _verify(hub),
             revoke=lambda device: revoke(hub, folder, device),
             peer_of=gate.peer,
+            book=book,
         )
         devices: Any = Starlette(
             routes=[
-                *device_routes(hub, gate),
+                *device_routes(hub, gate, book),
                 *audit_routes(hub.store, gate.peer),
                 snapshot_route(hub.store, folder, gate.peer),
                 Mount("/", pages),

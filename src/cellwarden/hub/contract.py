@@ -3,7 +3,7 @@
 A number that is not finite becomes null: NaN has no place in JSON.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -29,14 +29,21 @@ __all__ = [
     "HealthBody",
     "LedgerHead",
     "LifeBody",
+    "Limits",
     "Model",
     "NewAccount",
+    "NewOrder",
     "NewPassword",
     "Ok",
+    "OrderBody",
+    "OrderEvent",
+    "Orders",
+    "PlanBody",
     "Refused",
     "SessionBody",
     "ShownAccount",
     "Signals",
+    "SignedOrder",
     "Trust",
     "Verdict",
     "Verification",
@@ -329,6 +336,85 @@ class Trust(_Body):
     devices: list[Device]
     refused: list[Refused]
     accepted: list[Accepted]
+
+
+class Limits(_Body):
+    """Bounds below the pack's own; what is left out is left alone."""
+
+    high_charge_current_ampere: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    high_discharge_current_ampere: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    low_soc_fraction: float | None = Field(default=None, ge=0, le=1)
+    high_soc_fraction: float | None = Field(default=None, ge=0, le=1)
+
+
+class PlanBody(_Body):
+    """The most power of each direction from each time on."""
+
+    start_unix_time_second: list[float] = Field(max_length=672)
+    charge_watt: list[float] = Field(max_length=672)
+    discharge_watt: list[float] = Field(max_length=672)
+
+
+class NewOrder(_Body):
+    """An order: one of `limits`, `plan`, `request` and `withdraw`.
+
+    It begins now if no time is given; `withdraw` takes an earlier order of that kind back.
+    """
+
+    limits: Limits | None = None
+    plan: PlanBody | None = None
+    request: Literal["standby", "balance", "charge"] | None = None
+    withdraw: Literal["limits", "plan", "request"] | None = None
+    starts_unix_time_second: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    lasts_second: float = Field(gt=0, le=7 * 86_400)
+
+
+class SignedOrder(_Body):
+    """An order that whoever brings it has signed, and the certificate, in base64."""
+
+    order: str = Field(max_length=24_000)
+    certificate: str = Field(max_length=8_000)
+
+
+class OrderEvent(_Body):
+    """What became of an order: a device's own word, or `delivered`, which is the hub's."""
+
+    issuer: str
+    sequence: int
+    digest: str
+    event: str
+    message: str
+    count: int
+    unix_time_second: float
+
+
+class OrderBody(_Body):
+    """An order and how it stands: waiting, delivered, obeyed, over, or why it was refused."""
+
+    issuer: str
+    sequence: int
+    kind: str
+    role: str
+    actor: str
+    model_digest: str
+    body: dict[str, Any]
+    issued_unix_time_second: float
+    starts_unix_time_second: float
+    expires_unix_time_second: float
+    digest: str
+    state: str
+    message: str
+
+
+class Orders(_Body):
+    """Orders to a battery, newest first, and refusals of orders that no hub here has given.
+
+    `next_sequence` is that of whoever asks with a certificate.
+    """
+
+    orders: list[OrderBody]
+    strange: list[OrderEvent]
+    next_sequence: int
 
 
 class Counts(_Body):

@@ -35,6 +35,7 @@ class Role(StrEnum):
 EVERY_ROLE: Final = frozenset(Role)
 OPEN: Final[frozenset[Role] | None] = None
 _OPERATOR: Final = frozenset({Role.OPERATOR, Role.AUDITOR, Role.ADMINISTRATOR})
+_COMMAND: Final = frozenset({Role.OPERATOR, Role.ADMINISTRATOR})
 _ANALYST: Final = frozenset({Role.ANALYST, Role.AUDITOR, Role.ADMINISTRATOR})
 _AUDITOR: Final = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 _ADMINISTRATOR: Final = frozenset({Role.ADMINISTRATOR})
@@ -50,6 +51,9 @@ RIGHTS: Final[Mapping[tuple[str, str], frozenset[Role] | None]] = MappingProxyTy
         ("GET", "/api/batteries/{device}"): EVERY_ROLE,
         ("GET", "/api/batteries/{device}/signals"): EVERY_ROLE,
         ("GET", "/api/batteries/{device}/curves"): EVERY_ROLE,
+        ("GET", "/api/batteries/{device}/orders"): EVERY_ROLE,
+        ("POST", "/api/batteries/{device}/orders"): _COMMAND,
+        ("POST", "/api/batteries/{device}/orders/signed"): _COMMAND,
         ("GET", "/api/receipts/{receipt_id}"): EVERY_ROLE,
         ("GET", "/api/trust"): EVERY_ROLE,
         ("GET", "/api/events"): EVERY_ROLE,

@@ -12,7 +12,9 @@ from cellwarden.domain import LIST_COLUMNS, Frames
 from cellwarden.errors import LedgerError
 from cellwarden.hub.arrow import Column, Masked, Ragged, Repeated
 from cellwarden.hub.store import Store
+from cellwarden.hub.trail import plain
 from cellwarden.wire import Content, Manifest, Notes, link
+from cellwarden.wire.obedience import Reason
 
 __all__ = ["Accepted", "read_batches", "write_batches", "write_findings"]
 
@@ -99,7 +101,9 @@ def _write_notes(store: Store, batch: Accepted) -> None:
             series_count=pack.series_count,
             source=pack.source,
         )
-    write_findings(store, device, sequence, "edge", batch.notes.findings)
+    refused = [found for one in batch.notes.outcomes if (found := one.finding()) is not None]
+    write_findings(store, device, sequence, "edge", (*batch.notes.findings, *refused))
+    _write_outcomes(store, batch)
     ahead = batch.manifest.last_unix_time_second - batch.received_unix_time_second
     if ahead > _AHEAD_SECOND:
         # Believed, since it is signed, but not in its time: a person has to look at the clock.
@@ -116,6 +120,31 @@ def _write_notes(store: Store, batch: Accepted) -> None:
             message=f"the device's clock is {ahead:.0f} s ahead of the hub's",
             evidence=json.dumps({"ahead_second": ahead}),
         )
+
+
+def _write_outcomes(store: Store, batch: Accepted) -> None:
+    """What the device says of orders; a refusal stands in the audit trail as well."""
+    for outcome in batch.notes.outcomes:
+        store.add(
+            "order_event",
+            device=batch.manifest.device,
+            issuer=outcome.issuer,
+            sequence=outcome.sequence,
+            digest=outcome.digest.hex(),
+            event=str(outcome.reason),
+            message=outcome.message,
+            count=outcome.count,
+            unix_time_second=outcome.unix_time_second,
+        )
+        if outcome.reason is not Reason.OBEYED:
+            store.add(
+                "audit",
+                unix_time_second=batch.received_unix_time_second,
+                actor=f"device:{batch.manifest.device}",
+                action="order",
+                subject=plain(f"{outcome.issuer or '?'} {outcome.sequence}"),
+                outcome=plain(f"refused: {outcome.reason}"),
+            )
 
 
 def write_findings(

@@ -10,7 +10,7 @@ from typing import Final
 from cellwarden.hub.contention import insist
 from cellwarden.hub.store import Store
 
-__all__ = ["Trail"]
+__all__ = ["Trail", "plain"]
 
 _LONGEST: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -27,13 +27,14 @@ class Trail:
         """Put one decision on record."""
         row = {
             "unix_time_second": self._clock(),
-            "actor": _plain(actor),
-            "action": _plain(action),
-            "subject": _plain(subject),
-            "outcome": _plain(outcome),
+            "actor": plain(actor),
+            "action": plain(action),
+            "subject": plain(subject),
+            "outcome": plain(outcome),
         }
         insist(self._store, lambda: self._store.add("audit", **row))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Text that fits a row of the trail: short, and nothing that a terminal obeys."""
     return _CONTROL.sub(" ", text)[:_LONGEST]

@@ -319,7 +319,21 @@ class Roots:
         """
         self.authority = authority
         self._store = Store([authority])
+        self.revocation_list = revocation_list
         self.revoked = _revoked(authority, revocation_list)
+
+    def renewed(self, revocation_list: bytes) -> "Roots":
+        """The same with a newer list of the authority's; an older one changes nothing.
+
+        Raises:
+            IdentityError: the list is not the authority's.
+            DecodeError: it is none.
+        """
+        if not revocation_list or revocation_list == self.revocation_list:
+            return self
+        offered = Roots(self.authority, revocation_list)
+        newer = _listed_at(revocation_list) > _listed_at(self.revocation_list)
+        return offered if newer or not self.revocation_list else self
 
     def check(
         self, certificate: x509.Certificate, now: datetime, *, past: bool = False
@@ -373,6 +387,11 @@ def _check_server(certificate: x509.Certificate) -> None:
         not in found.get_extension_for_class(x509.ExtendedKeyUsage).value
     ):
         raise VerificationError("not a server's certificate")
+
+
+def _listed_at(pem: bytes) -> datetime:
+    """When a list was made; long ago where there is none."""
+    return x509.load_pem_x509_crl(pem).last_update_utc if pem else datetime.min.replace(tzinfo=UTC)
 
 
 def _revoked(authority: x509.Certificate, pem: bytes) -> frozenset[int]:

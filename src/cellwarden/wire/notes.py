@@ -1,4 +1,4 @@
-"""What a device says beside its frames: which pack it is, what its guard found."""
+"""What a device says beside its frames: its pack, what it found, what became of orders."""
 
 import sys
 from dataclasses import dataclass
@@ -7,11 +7,15 @@ from typing import Any, Final
 from cellwarden.domain import Finding, Severity
 from cellwarden.errors import DecodeError
 from cellwarden.trust.envelope import from_cbor, to_cbor
+from cellwarden.wire.obedience import LONGEST_MESSAGE, Outcome, Reason
 
 __all__ = ["Notes", "PackNote"]
 
 _SEVERITIES: Final = frozenset(Severity)
+_REASONS: Final = frozenset(Reason)
+_DIGEST_BYTES: Final = 32
 _MANY: Final = 1 << 31
+_NUMBERS: Final = 1 << 53  # of orders: what a double still counts
 _LARGEST: Final = sys.float_info.max
 
 
@@ -31,6 +35,7 @@ class Notes:
 
     pack: PackNote | None = None
     findings: tuple[Finding, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
 
     def encode(self) -> bytes:
         """As bytes; an empty note is empty, and a number that is none is left out."""
@@ -42,6 +47,8 @@ class Notes:
                 told["pack"]["nominal_capacity_ah"] = None
         if self.findings:
             told["findings"] = [_tell(finding) for finding in self.findings]
+        if self.outcomes:
+            told["orders"] = [_tell_outcome(outcome) for outcome in self.outcomes]
         return to_cbor(told) if told else b""
 
     @staticmethod
@@ -54,10 +61,11 @@ class Notes:
         if not data:
             return Notes()
         match from_cbor(data, "the notes"):
-            case {**told} if told and set(told) <= {"pack", "findings"}:
+            case {**told} if told and set(told) <= {"pack", "findings", "orders"}:
                 notes = Notes(
                     _hear_pack(told["pack"]) if "pack" in told else None,
                     _hear_findings(told.get("findings", [])),
+                    _hear_outcomes(told.get("orders", [])),
                 )
             case _:
                 raise _no_notes()
@@ -122,6 +130,49 @@ def _hear(item: Any) -> Finding:
             raise _no_notes()
 
 
+def _tell_outcome(outcome: Outcome) -> list[Any]:
+    return [
+        str(outcome.reason),
+        outcome.issuer,
+        outcome.sequence,
+        outcome.digest,
+        outcome.message,
+        float(outcome.unix_time_second),
+        outcome.count,
+    ]
+
+
+def _hear_outcomes(told: Any) -> tuple[Outcome, ...]:
+    match told:
+        case [*items]:
+            return tuple(_hear_outcome(item) for item in items)
+        case _:
+            raise _no_notes()
+
+
+def _hear_outcome(item: Any) -> Outcome:
+    match item:
+        case [
+            str(reason),
+            str(issuer),
+            int(sequence),
+            bytes(digest),
+            str(message),
+            float(at),
+            int(count),
+        ] if (
+            reason in _REASONS
+            and _finite(at)
+            and _counted(count)
+            and _numbered(sequence)
+            and max(len(issuer), len(message)) <= LONGEST_MESSAGE
+            and len(digest) == _DIGEST_BYTES
+        ):
+            return Outcome(Reason(reason), issuer, sequence, digest, message, at, count)
+        case _:
+            raise _no_notes()
+
+
 def _evident(name: Any, value: Any) -> bool:
     return isinstance(name, str) and isinstance(value, float) and _finite(value)
 
@@ -129,6 +180,10 @@ def _evident(name: Any, value: Any) -> bool:
 def _counted(number: int) -> bool:
     """Whether a number is a count as the store keeps it, or the -1 of none."""
     return type(number) is int and -1 <= number < _MANY
+
+
+def _numbered(sequence: int) -> bool:
+    return type(sequence) is int and 0 <= sequence < _NUMBERS
 
 
 def _finite(number: float) -> bool:
