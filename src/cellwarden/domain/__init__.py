@@ -1,9 +1,10 @@
 """Values: frozen, with the unit in each name."""
 
-from cellwarden.domain.allowance import Allowance, Restraint
+from cellwarden.domain.allowance import Allowance, Ceiling, Restraint
 from cellwarden.domain.cell import Cell, CellLimits, LimitTiers, tiers
 from cellwarden.domain.chemistry import CHEMISTRIES, Chemistry, chemistry_named
 from cellwarden.domain.command import CLOSED, OPEN, Command, Contactors
+from cellwarden.domain.condition import Capability, Condition
 from cellwarden.domain.curb import FREE, Curb, Ordered, Room
 from cellwarden.domain.estimate import Charge, Explanation, Health, Interval, Life, NotServed
 from cellwarden.domain.finding import Finding, Severity
@@ -28,11 +29,14 @@ __all__ = [
     "TABLE_KINDS",
     "Allowance",
     "Board",
+    "Capability",
+    "Ceiling",
     "Cell",
     "CellLimits",
     "Charge",
     "Chemistry",
     "Command",
+    "Condition",
     "Contactors",
     "Curb",
     "Diagnosis",

@@ -17,7 +17,7 @@ from cellwarden.domain import Frames
 from cellwarden.physics.config import TwinConfig
 from cellwarden.physics.fault import disturb
 
-__all__ = ["Readings", "air", "demand", "frames", "sense", "spread"]
+__all__ = ["Readings", "air", "demand", "frames", "normal", "sense", "spread"]
 
 BLOCK: Final = 64
 _NOISE, _SPREAD, _LOAD = range(3)  # streams
@@ -52,7 +52,7 @@ def _draws(seed: int, stream: int, block: int, width: int) -> Float32[np.ndarray
     return drawn
 
 
-def _normal(
+def normal(
     seed: int, stream: int, first: int, last: int, width: int
 ) -> Float32[np.ndarray, "step width"]:
     """Standard normal draws of the steps `first` up to and with `last`."""
@@ -63,7 +63,7 @@ def _normal(
 
 def spread(seed: int, cell_count: int) -> Float64[np.ndarray, "3 cell"]:
     """How each cell differs in capacity, resistance and charge, in standard deviations."""
-    drawn = _normal(seed, _SPREAD, 0, 2, cell_count).astype(np.float64)
+    drawn = normal(seed, _SPREAD, 0, 2, cell_count).astype(np.float64)
     bounded: np.ndarray = np.clip(drawn, -3.0, 3.0)
     return bounded
 
@@ -88,7 +88,7 @@ def demand(config: TwinConfig, step: Int64[np.ndarray, " time"]) -> np.ndarray:
     if config.profile != "drive":
         return np.full(len(step), -rate * config.nominal_capacity_ah)
     segment = (step * config.period_second // _SEGMENT_SECOND).astype(np.int64)
-    drawn = _normal(config.seed, _LOAD, int(segment[0]), int(segment[-1]), 1)[:, 0]
+    drawn = normal(config.seed, _LOAD, int(segment[0]), int(segment[-1]), 1)[:, 0]
     rates = np.clip(-0.35 * rate + 0.7 * rate * drawn.astype(np.float64), -2.5 * rate, 0.6 * rate)
     rates[np.abs(rates) < 0.1 * rate] = 0.0  # standing still
     asked: np.ndarray = rates[segment - segment[0]] * config.nominal_capacity_ah
@@ -104,7 +104,7 @@ def sense(
     """The readings of a stretch: noise, then the faults of the sensors; `held` moves on."""
     cells = config.series_count
     first, last = int(true.step[0]), int(true.step[-1])
-    noise = _normal(config.seed, _NOISE, first, last, 3 + 2 * cells)
+    noise = normal(config.seed, _NOISE, first, last, 3 + 2 * cells)
     volt, celsius = config.voltage_noise_volt, config.temperature_noise_celsius
     ampere = config.current_noise_fraction * config.nominal_capacity_ah
     shown = Readings(

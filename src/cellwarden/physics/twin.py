@@ -30,12 +30,13 @@ from cellwarden.physics.fault import NEVER, Fault, FaultKind, unbalance, wear
 from cellwarden.physics.row import Rows, Rule
 from cellwarden.physics.thermal import Thermal, thermal_of
 
-__all__ = ["Truth", "Twin", "TwinConfig", "TwinState", "start", "step", "truth"]
+__all__ = ["Truth", "Twin", "TwinConfig", "TwinState", "carry", "start", "step", "truth"]
 
 _AGEING_SECOND: Final = 3600.0
 _STRETCH: Final = 4096  # frames worked out at once; bounds the memory of one read
 _BLEED_RATE: Final = 0.02  # balancing current over capacity
 _COOLING_GAIN: Final = 4.0  # full cooling carries five times the heat of still air
+_FREE: Final = Rule(-np.inf, np.inf, 0.0, 0.0, 0.0, 1, True, np.inf, np.inf, 1.0)  # noqa: FBT003  a table's row
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,21 @@ def step(config: TwinConfig, state: TwinState, count: int) -> tuple[TwinState, F
     stop = min(state.step_count + count, config.frame_count)
     pieces: list[sensing.Readings] = []
     while state.step_count < stop:
-        state, piece = _stretch(config, state, _edge(config, state.step_count, stop))
+        state, _, piece = _stretch(config, state, _edge(config, state.step_count, stop))
         pieces.append(piece)
     return state, sensing.frames(config, pieces)
+
+
+def carry(
+    config: TwinConfig, state: TwinState, current_ampere: float
+) -> tuple[TwinState, sensing.Readings, sensing.Readings]:
+    """One period at a current that others decide, wherever it drives the cells.
+
+    No charger and no load of the twin's own has a say, and its time has no end. Gives the state,
+    what is true, and what the sensors show.
+    """
+    rule = _FREE._replace(period_second=config.period_second)
+    return _stretch(config, state, state.step_count + 1, (rule, np.array([current_ampere])))
 
 
 def _edge(config: TwinConfig, now: int, stop: int) -> int:
@@ -135,10 +148,13 @@ def _edge(config: TwinConfig, now: int, stop: int) -> int:
     return min(stop, edge, (now // hour + 1) * hour, now + _STRETCH)
 
 
-def _stretch(config: TwinConfig, state: TwinState, stop: int) -> tuple[TwinState, sensing.Readings]:
+def _stretch(
+    config: TwinConfig, state: TwinState, stop: int, given: tuple[Rule, np.ndarray] | None = None
+) -> tuple[TwinState, sensing.Readings, sensing.Readings]:
     from cellwarden.physics import kernel  # noqa: PLC0415  numba takes half a second
 
-    model, row, machine = _model(config), state.row.copy(), state.machine.copy()
+    model, row = _model(config), state.row.copy()
+    machine = state.machine.copy() if given is None else np.array([rows.DISCHARGE, 0])
     steps = np.arange(state.step_count, stop, dtype=np.int64)
     for fault in config.faults:
         first, _ = fault.steps(config.period_second)
@@ -146,15 +162,18 @@ def _stretch(config: TwinConfig, state: TwinState, stop: int) -> tuple[TwinState
             unbalance(row, fault)
     time = steps * config.period_second
     air = sensing.air(config, time)
+    if given is None:
+        given = _rule(config, state.command), sensing.demand(config, steps)
+    rule, demand = given
     volts, celsius, amperes = kernel.advance(
         row,
         machine,
         _cells(config, state),
-        sensing.demand(config, steps),
+        demand,
         air,
         circuit=model.circuit,
         thermal=model.thermal,
-        rule=_rule(config, state.command),
+        rule=rule,
     )
     true = sensing.Readings(steps, volts.sum(axis=1)[:, None], amperes[:, None], volts, celsius)
     held = state.held.copy()
@@ -162,7 +181,7 @@ def _stretch(config: TwinConfig, state: TwinState, stop: int) -> tuple[TwinState
     aging = state.aging
     if stop % max(round(_AGEING_SECOND / config.period_second), 1) == 0:
         aging = _age(config, aging, row)
-    return TwinState(stop, row, machine, aging, held, state.command), shown
+    return TwinState(stop, row, machine, aging, held, state.command), true, shown
 
 
 def _cells(config: TwinConfig, state: TwinState) -> Rows:

@@ -1,0 +1,156 @@
+"""What every wire of a pack keeps: bytes come back, spoilt ones are refused, nothing breaks."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellwarden.domain import Board
+from cellwarden.edge.drivers import register
+from cellwarden.edge.drivers.board import BoardDriver, Ports, Wiring
+from cellwarden.edge.drivers.chain import Chain
+from cellwarden.edge.drivers.signals import ANALOGUE, ORDER, SWITCHES, receive
+from cellwarden.errors import DataError
+
+LAYOUTS = (ANALOGUE, SWITCHES, ORDER)
+CODES = sorted(register.READS)
+
+
+@dataclass
+class Noise:
+    """Wires on which anything may come."""
+
+    replies: list[bytes]
+    frames: list[bytes] = field(default_factory=list)
+    second: float = 0.0
+    asked: int = 0
+
+    def exchange(self, request: bytes, reply_byte_count: int, port: int = 0) -> bytes:
+        assert request
+        assert port in {0, 1}
+        self.asked += 1
+        return self.replies[self.asked % len(self.replies)] if reply_byte_count else b""
+
+    def receive(self) -> list[bytes]:
+        return self.frames
+
+    def send(self, frame: bytes) -> None:
+        assert len(frame) == ORDER.byte_count
+
+    def tick(self) -> float:
+        self.second += 0.1
+        return self.second
+
+    def wall(self) -> float:
+        return self.second
+
+
+@given(
+    data=st.data(),
+    code=st.sampled_from(CODES),
+    chips=st.integers(1, 20),
+)
+def test_register_groups_come_back_from_their_frames(
+    data: st.DataObject, code: int, chips: int
+) -> None:
+    words = st.lists(st.integers(0, 65_535), min_size=3, max_size=3)
+    values = np.array(data.draw(st.lists(words, min_size=chips, max_size=chips)))
+    counter = np.array(data.draw(st.lists(st.integers(0, 63), min_size=chips, max_size=chips)))
+    sent = register.frames(code, values.astype(np.uint16), counter).tobytes()
+    assert len(sent) == chips * register.FRAME_BYTES
+    read = register.check([code], [sent], chips)
+    assert read.whole.all()
+    assert np.array_equal(read.values[0], values)
+    assert np.array_equal(read.counter[0], counter)
+
+
+@pytest.mark.parametrize("code", CODES)
+@given(values=st.lists(st.integers(0, 65_535), min_size=3, max_size=3), counter=st.integers(0, 63))
+@settings(max_examples=5, deadline=None)
+def test_a_frame_with_any_one_or_two_bits_inverted_is_refused(
+    code: int, values: list[int], counter: int
+) -> None:
+    sent = register.frames(code, np.array([values], dtype=np.uint16), np.array([counter]))[0]
+    bits = np.eye(8 * len(sent), dtype=np.uint8)
+    first, second = np.triu_indices(len(bits))
+    spoilt = np.where((first == second)[:, None], bits[first], bits[first] | bits[second])
+    rows = sent ^ np.packbits(spoilt, axis=1)
+    assert not register.check([code], [rows.tobytes()], len(rows)).whole.any()
+    assert register.check([code], [sent.tobytes()], 1).whole.all()
+
+
+@given(
+    code=st.sampled_from(CODES),
+    start=st.integers(0, 79),
+    pattern=st.integers(1, 2**15 - 1),
+    values=st.lists(st.integers(0, 65_535), min_size=3, max_size=3),
+)
+def test_a_burst_of_up_to_fifteen_bits_is_refused(
+    code: int, start: int, pattern: int, values: list[int]
+) -> None:
+    sent = register.frames(code, np.array([values], dtype=np.uint16), np.array([9]))[0].tobytes()
+    whole = int.from_bytes(sent, "big")
+    spoilt = whole ^ (pattern << start) % (1 << 8 * len(sent))
+    if spoilt != whole:
+        read = register.check([code], [spoilt.to_bytes(len(sent), "big")], 1)
+        assert not read.whole.any()
+
+
+@given(data=st.data())
+def test_a_board_frame_with_any_one_bit_inverted_is_refused(data: st.DataObject) -> None:
+    layout = data.draw(st.sampled_from(LAYOUTS))
+    codes = {one.name: data.draw(st.integers(*one.range)) for one in layout.fields}
+    frame = layout.encode(codes, data.draw(st.integers(0, 255)))
+    for bit in range(8 * len(frame)):
+        spoilt = bytearray(frame)
+        spoilt[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(DataError):
+            receive(bytes(spoilt), LAYOUTS)
+
+
+@given(st.binary(max_size=64))
+def test_random_bytes_give_a_data_error_and_nothing_else(message: bytes) -> None:
+    for read in (lambda: receive(message, LAYOUTS), lambda: register.parse_command(message)):
+        with pytest.raises(DataError):
+            read()
+
+
+@given(st.lists(st.binary(max_size=80), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_a_chain_that_hears_noise_gives_no_reading_and_goes_on(replies: list[bytes]) -> None:
+    chain = Chain(Noise(replies), (12, 5), (6, 5), 2)
+    for _ in range(3):
+        chain.test_wires()
+        read = chain.measure()
+        assert np.isnan(read.cell_voltage_volt).all()
+        assert np.isnan(read.sensor_ratio).all()
+        assert read.frame_error_count.min() > 0
+        assert not read.open_wire.any()
+        assert not chain.test_converters().any()
+
+
+@given(
+    replies=st.lists(st.binary(max_size=80), min_size=1, max_size=4),
+    frames=st.lists(
+        st.one_of(
+            st.binary(max_size=40),
+            st.binary(min_size=28, max_size=28).map(lambda tail: b"\x21" + tail),
+        ),
+        max_size=4,
+    ),
+)
+@settings(deadline=None)
+def test_a_driver_that_hears_noise_gives_no_reading_and_counts_it(
+    replies: list[bytes], frames: list[bytes]
+) -> None:
+    noise = Noise(replies, frames)
+    driver = BoardDriver(Wiring(16, Board()), Ports(noise, noise, noise.tick, noise.wall))
+    for cycle in range(3):
+        reading = driver.read()
+        assert np.isnan(reading.frame.current_ampere)
+        assert np.isnan(reading.frame.cell_voltage_volt).all()
+        assert reading.inputs.bus_error_count == len(frames)
+        assert reading.inputs.current_age_second == pytest.approx(0.1 * cycle)
+        assert reading.inputs.plus_feedback_closed is None
