@@ -401,6 +401,47 @@ def score(
 
 app.add_typer(datasets, name="datasets")
 
+device = typer.Typer(
+    help="Controlled packs of this machine.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(device, name="device")
+
+
+@device.command("check")
+def device_check(name: str, home: HomeOption = None) -> None:
+    """Look at everything that a controlled pack stands on, and change nothing."""
+    from cellwarden.cli.device import check_command
+    from cellwarden.cli.home import Home
+
+    check_command(Home.find(home), name)
+
+
+@device.command("run")
+def device_run(name: str, home: HomeOption = None) -> None:
+    """Control a pack until stopped: ten cycles a second, frames to the hub, orders from it."""
+    _with_aes256_only()
+    from cellwarden.cli.device import run_device
+    from cellwarden.cli.home import Home
+
+    run_device(Home.find(home), name)
+
+
+@device.command("allow")
+def device_allow(
+    name: str,
+    file: Annotated[Path | None, typer.Argument(help="A model's file.")] = None,
+    home: HomeOption = None,
+    *,
+    purpose: Annotated[str, typer.Option("--for", help="soc, soh, anomaly or order.")],
+    sha256: Annotated[str, typer.Option(help="For orders: the model's digest alone.")] = "",
+) -> None:
+    """Let a device use a model, or obey a model's orders; signed with your own key."""
+    from cellwarden.cli.device import allow_command
+    from cellwarden.cli.home import Home
+
+    allow_command(Home.find(home), name, file, purpose, sha256)
+
+
 models = typer.Typer(help="The shipped models.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models, name="models")
 

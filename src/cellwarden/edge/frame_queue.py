@@ -82,6 +82,11 @@ class FrameQueue:
             self._fresh.append(_Fresh(self._put_count, frame, soc))
             self._lock.notify()
 
+    @property
+    def closed(self) -> bool:
+        """Whether there will be no more."""
+        return self._closed
+
     def close(self) -> None:
         """There will be no more; what is here is still given out."""
         with self._lock:

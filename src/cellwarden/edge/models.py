@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from cellwarden.domain import Finding, Severity
 from cellwarden.errors import DataError, Error, SealError, UnavailableError, UsageError
 from cellwarden.health import Model
 from cellwarden.health.portable import Portable
@@ -86,6 +87,19 @@ class Models:
     obeyed: frozenset[str] = frozenset()
     names: dict[str, str] = field(default_factory=dict)
     troubles: tuple[str, ...] = ()
+
+    def findings(self, unix_time_second: float) -> list[Finding]:
+        """What was wrong with models that were to be used, as people look at it."""
+        return [
+            Finding(
+                kind="model",
+                severity=Severity.WARNING,
+                signal="",
+                unix_time_second=unix_time_second,
+                message=f"a model is not used: {trouble}"[:200],
+            )
+            for trouble in self.troubles
+        ]
 
 
 def install_model(folder: Path, name: str, grant: bytes, content: bytes | None, end: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from math import isfinite
 
 from cellwarden.domain import FREE, Charge, Command, Ordered, Reading, Request
+from cellwarden.wire.obedience import REMOTE_REQUESTS
 
 __all__ = ["asked", "tightened"]
 
@@ -21,7 +22,7 @@ _OWN = frozenset({Request.SERVICE, Request.RESET})
 def asked(reading: Reading, ordered: Ordered) -> Reading:
     """The reading with what is asked for after orders."""
     own, wished = reading.inputs.request, ordered.request
-    if wished is None or own in _OWN:
+    if wished not in REMOTE_REQUESTS or own in _OWN:
         return reading
     if wished is Request.CHARGE and own is not Request.CONNECT:
         return reading
