@@ -6,7 +6,7 @@ What is wrong keeps it from starting; a warning does not. Nothing is changed.
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,10 @@ class Seen:
     hint: str = ""
 
 
-def check_device(folder: Path, now: float | None = None) -> list[Seen]:
-    """All there is to say of the device of a folder."""
+def check_device(
+    folder: Path, now: float | None = None, environment: Mapping[str, str] = os.environ
+) -> list[Seen]:
+    """All there is to say of the device of a folder, started in this environment."""
     at = time.time() if now is None else now
     looks: list[tuple[str, Callable[[], Seen]]] = [
         ("configuration", lambda: _configuration(folder)),
@@ -46,7 +48,7 @@ def check_device(folder: Path, now: float | None = None) -> list[Seen]:
         ("models", lambda: _models(folder, at)),
         ("outbox", lambda: _outbox(folder)),
         ("disk", lambda: _disk(folder)),
-        ("service manager", lambda: _service(folder)),
+        ("service manager", lambda: _service(folder, environment)),
     ]
     found = []
     for name, look in looks:
@@ -150,10 +152,10 @@ def _disk(folder: Path) -> Seen:
     return Seen("disk", _GOOD, said)
 
 
-def _service(folder: Path) -> Seen:
-    if not os.environ.get("NOTIFY_SOCKET"):
+def _service(folder: Path, environment: Mapping[str, str]) -> Seen:
+    if not environment.get("NOTIFY_SOCKET"):
         return Seen("service manager", _GOOD, "none: nobody starts it again when it hangs")
-    told = int(os.environ.get("WATCHDOG_USEC", "0") or 0) / 1e6
+    told = int(environment.get("WATCHDOG_USEC", "0") or 0) / 1e6
     limit = _config(folder).loop.silent_second
     if 0.0 < told <= 2.0 * limit:
         raise UsageError(

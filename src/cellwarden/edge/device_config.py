@@ -26,7 +26,7 @@ _BATCH: Final = (1, 3600)
 _SMALLEST_ROOM_BYTES: Final = 1 << 20
 
 
-class PackPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PackPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is printed on a cell, how many there are, and bounds below the chemistry's if any.
 
     The capacity is that of one cell; currents are the pack's.
@@ -42,7 +42,7 @@ class PackPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     high_soc_fraction: float = 1.0
 
 
-class DriverPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DriverPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How the pack is connected, and what it is asked where nobody at the pack asks."""
 
     kind: Literal["emulated"] = "emulated"
@@ -50,7 +50,7 @@ class DriverPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
 
 
-class LoopPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LoopPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Times of the control cycle, of frames, and of the watchdog."""
 
     period_second: float = 0.1
@@ -60,21 +60,21 @@ class LoopPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flush_second: float = 5.0
 
 
-class RoomPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RoomPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How much disk what waits to be sent may take."""
 
     quota_bytes: int = 256 << 20
     keep_bytes: int = 64 << 20
 
 
-class OrdersPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OrdersPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Whose orders are obeyed: a hub speaks for these roles, for nobody where there are none."""
 
     poll_second: float = 5.0
     hub_speaks_for: tuple[str, ...] = ("operator", "administrator", "model")
 
 
-class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """All of it."""
 
     pack: PackPart
