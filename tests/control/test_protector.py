@@ -68,7 +68,7 @@ def test_a_protector_with_a_limit_that_is_no_number_is_refused(field: str) -> No
     ],
 )
 def test_a_fault_table_that_opens_too_late_or_not_at_all_is_refused(
-    signal: Signal, low: bool
+    signal: Signal, *, low: bool
 ) -> None:
     rows = fault_rows(PACK, Board())
     opens = [
