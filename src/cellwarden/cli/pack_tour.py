@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cellwarden.control.balance import Levelling
 from cellwarden.control.diagram import diagram, transition_table
 from cellwarden.domain import Contactors, Restraint
 from cellwarden.edge.mishaps import mishap_named
@@ -43,6 +44,7 @@ class Story:
     scenes: list[Told] = field(default_factory=list)
     _troubles: frozenset[str] = frozenset()
     _waits: str = ""
+    _levels: bool = False
 
     def hear(self, glance: Glance) -> list[str]:
         """Take in one cycle; gives what is new, a line each."""
@@ -78,6 +80,21 @@ class Story:
         if waits and waits != self._waits:
             yield f"waits for {waits}"
         self._waits = waits
+        levelling = decision.levelling
+        levels = levelling is not None and not levelling.reason and bool(levelling.hours)
+        if levelling is not None and levels and not self._levels:
+            yield _levelled(levelling)
+        self._levels = levels
+
+
+def _levelled(levelling: Levelling) -> str:
+    """How many cells give charge away, for how long, and what it costs."""
+    count, band = int((levelling.debt_ah > 0.0).sum()), levelling.hours_band
+    between = "" if band is None else f" ({band.low:.1f} to {band.high:.1f})"
+    return (
+        f"levels {count} cells: {levelling.hours:.1f} h{between} to go,"
+        f" {levelling.cost_wh:.1f} Wh to lose"
+    )
 
 
 def summary(glance: Glance) -> dict[str, Any]:

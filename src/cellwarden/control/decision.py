@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from cellwarden.control.balance import Levelling
 from cellwarden.control.machine_state import Move
 from cellwarden.control.mode import Mode
 from cellwarden.domain import Allowance, Command, Diagnosis
@@ -25,6 +26,7 @@ class Decision:
     charging: bool = False
     waits_for: str = ""
     moves: tuple[Move, ...] = field(default=())
+    levelling: Levelling | None = None
 
     @property
     def reasons(self) -> tuple[str, ...]:

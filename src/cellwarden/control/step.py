@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
-from cellwarden.control import diagnose, limits, machine, protector
+from cellwarden.control import balance, diagnose, limits, machine, protector
+from cellwarden.control.balance import Balanced, Balancing, balancing_of
 from cellwarden.control.decision import Decision
 from cellwarden.control.diagnose import Diagnostics, DiagnosticsState, diagnostics_of
 from cellwarden.control.fault_table import FaultRow
@@ -62,6 +63,7 @@ class Control:
     diagnostics: Diagnostics
     limits: Limits
     machine: MachineConfig
+    balancing: Balancing
 
     def __post_init__(self) -> None:
         protector.check(self.pack, self.diagnostics.rows, self.protector)
@@ -85,6 +87,7 @@ def control_of(
         diagnostics_of(pack, board, rows),
         limits_of(pack),
         machine_of(pack, board),
+        balancing_of(pack, board),
     )
 
 
@@ -93,6 +96,7 @@ class ControlState:
     """Everything that the next cycle depends on."""
 
     diagnostics: DiagnosticsState
+    balanced: Balanced
     machine: MachineState = field(default_factory=machine.start)
     limited: Limited = field(default_factory=Limited)
     held_since_second: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -112,7 +116,9 @@ NOTHING: Final = Believed()
 
 def begin(control: Control, sensor_count: int) -> ControlState:
     """The control before its first cycle."""
-    return ControlState(diagnose.begin(control.diagnostics, sensor_count))
+    return ControlState(
+        diagnose.begin(control.diagnostics, sensor_count), Balanced.begin(control.pack.series_count)
+    )
 
 
 def step(
@@ -143,18 +149,27 @@ def step(
     )
     limited, allowance = limits.step(control.limits, state.limited, heard, known)
     moved, ruling = machine.step(control.machine, state.machine, situation_of(heard, acted_on))
+    balanced, levelling = balance.step(
+        control.balancing,
+        state.balanced,
+        heard,
+        believed.charge,
+        believed.condition,
+        allowed=ruling.may_balance,
+    )
     since = _since(state.held_since_second, moved.held, reading.clock_second)
     decision = Decision(
         reading.clock_second,
         moved.mode,
-        _command(control, ruling, allowance),
+        replace(_command(control, ruling, allowance), balance=levelling.balance),
         _with_held(diagnosis, since),
         allowance,
         ruling.charging,
         ruling.waits_for,
         ruling.moves,
+        levelling,
     )
-    return ControlState(judged, moved, limited, since), decision
+    return ControlState(judged, balanced, moved, limited, since), decision
 
 
 def _without(diagnosis: Diagnosis, name: str) -> Diagnosis:

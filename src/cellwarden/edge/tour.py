@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from cellwarden.control import Mode
 from cellwarden.control.decision import Decision
 from cellwarden.control.step import Believed, begin, control_of, step
@@ -22,6 +24,7 @@ __all__ = ["Glance", "Rig", "Scene", "TourPack", "scenes", "tour"]
 
 _PERIOD: Final = 0.1
 _CHARGE_EVERY: Final = 10  # cycles between two estimates
+_REMEMBERED_STD: Final = 0.01
 _DRIVE: Final = ((5.0, -2.0), (13.0, -0.7), (16.0, 0.5), (20.0, 0.0))  # until [s], rate [1/h]
 
 
@@ -81,7 +84,9 @@ class Rig:
         self._driver = emulate(self.emulated)
         self._control = control_of(self._pack, board)
         self._state = begin(self._control, len(self._driver.sensor_cells))
-        self._charging = charges.init(self._pack)
+        # A pack that has run before remembers its charge; this one is given what it truly is.
+        known = np.clip(self.emulated.truth().soc_fraction, 0.0, 1.0)
+        self._charging = charges.init(self._pack, known, soc_std_fraction=_REMEMBERED_STD)
         self._charge: Charge | None = None
         self._cycle_count = 0
 
