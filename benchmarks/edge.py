@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from cellwarden.control.step import Believed, begin, control_of, step
-from cellwarden.domain import Board, Reading, Request
+from cellwarden.domain import Board, Request
 from cellwarden.edge.drivers.emulated import EmulatedPack, emulate
 from cellwarden.health import charge as charges
 from cellwarden.physics import TwinConfig

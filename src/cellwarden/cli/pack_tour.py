@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cellwarden.control.balance import Levelling
-from cellwarden.control.diagram import diagram, transition_table
+from cellwarden.control.diagram import diagram, settings_table, transition_table
 from cellwarden.domain import Contactors, Restraint
 from cellwarden.edge.mishaps import mishap_named
 from cellwarden.edge.tour import Glance, TourPack, tour
@@ -232,8 +232,9 @@ def follow(glances: Iterable[Glance], console: Console, speed: float) -> None:
 
 
 def print_diagram() -> None:
-    """The state machine as a diagram and as its table."""
-    print(f"```mermaid\n{diagram()}```\n\n{transition_table()}", end="")  # noqa: T201  the output
+    """The state machine as a diagram, as its table, and its settings."""
+    parts = (f"```mermaid\n{diagram()}```\n", transition_table(), settings_table())
+    print("\n".join(parts), end="")  # noqa: T201  the output
 
 
 def pack_command(fault: str | None, *, cells: int, seed: int, speed: float, as_json: bool) -> None:
