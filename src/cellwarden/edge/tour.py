@@ -20,7 +20,7 @@ from cellwarden.health import charge as charges
 from cellwarden.physics import TwinConfig
 from cellwarden.physics.hardware import Hardware, Outside
 
-__all__ = ["Glance", "Rig", "Scene", "TourPack", "scenes", "tour"]
+__all__ = ["Glance", "Rig", "Scene", "TourPack", "scenes", "tour", "visit"]
 
 _PERIOD: Final = 0.1
 _CHARGE_EVERY: Final = 10  # cycles between two estimates
@@ -104,10 +104,14 @@ class Rig:
         return Glance(scene, reading.clock_second, reading, self._charge, decision)
 
 
-def tour(pack: TourPack, mishap: Mishap | None) -> Iterator[Glance]:
+def tour(pack: TourPack, mishap: Mishap | None, *, whole: bool = True) -> Iterator[Glance]:
     """Cycle by cycle through all scenes; without a mishap the tour ends in standby."""
-    rig = Rig(pack)
-    for scene in scenes(pack, mishap):
+    yield from visit(Rig(pack), scenes(pack, mishap, whole=whole))
+
+
+def visit(rig: Rig, listed: tuple[Scene, ...]) -> Iterator[Glance]:
+    """Cycle by cycle through some scenes, with a pack that goes on from where it is."""
+    for scene in listed:
         scene.prepare(rig.emulated)
         for count in range(round(scene.longest_second / _PERIOD)):
             glance = rig.cycle(scene, scene.outside(count * _PERIOD))
@@ -116,15 +120,15 @@ def tour(pack: TourPack, mishap: Mishap | None) -> Iterator[Glance]:
                 break
 
 
-def scenes(pack: TourPack, mishap: Mishap | None) -> tuple[Scene, ...]:
-    """What happens on the tour, in order."""
+def scenes(pack: TourPack, mishap: Mishap | None, *, whole: bool = True) -> tuple[Scene, ...]:
+    """What happens on the tour, in order; without the `whole`, the mishap follows upon waking."""
     ampere = pack.nominal_capacity_ah
 
     def drive(second: float) -> Outside:
         return Outside(demand_ampere=ampere * _rate(second))
 
-    whole = (
-        Scene("wake", "the electronics get power", Request.STANDBY, 3.0),
+    wake = Scene("wake", "the electronics get power", Request.STANDBY, 3.0)
+    day = (
         Scene("start", "the driver asks for the pack", Request.CONNECT, 20.0, over=_settled),
         Scene("drive", "accelerating, cruising, braking", Request.CONNECT, 60.0, drive),
         Scene("park", "the driver leaves", Request.STANDBY, 20.0, over=_in(Mode.STANDBY)),
@@ -133,7 +137,8 @@ def scenes(pack: TourPack, mishap: Mishap | None) -> tuple[Scene, ...]:
         Scene("charge", "until the pack is full", Request.CHARGE, 1800.0, _charger, _full),
         Scene("unplug", "the charger leaves", Request.STANDBY, 20.0, over=_in(Mode.STANDBY)),
     )
-    return whole if mishap is None else (*whole, *_failing(mishap, drive, ampere))
+    failing = () if mishap is None else _failing(mishap, drive, ampere)
+    return (wake, *(day if whole else ()), *failing)
 
 
 def _failing(mishap: Mishap, drive: Callable[[float], Outside], ampere: float) -> tuple[Scene, ...]:
