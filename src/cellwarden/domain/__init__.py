@@ -1,6 +1,7 @@
 """Values: frozen, with the unit in each name."""
 
 from cellwarden.domain.allowance import Allowance, Restraint
+from cellwarden.domain.authenticity import Authenticity, Permission
 from cellwarden.domain.cell import Cell, CellLimits, LimitTiers, tiers
 from cellwarden.domain.chemistry import CHEMISTRIES, Chemistry, chemistry_named
 from cellwarden.domain.command import CLOSED, OPEN, Command, Contactors
@@ -25,6 +26,7 @@ __all__ = [
     "QUANTITIES",
     "TABLE_KINDS",
     "Allowance",
+    "Authenticity",
     "Board",
     "Cell",
     "CellLimits",
@@ -45,6 +47,7 @@ __all__ = [
     "Monitors",
     "NotServed",
     "Pack",
+    "Permission",
     "Plan",
     "Quantity",
     "Reaction",
