@@ -11,6 +11,7 @@ from cellwarden.domain.frame import FRAME_COLUMNS, LIST_COLUMNS, Frame, Frames, 
 from cellwarden.domain.pack import Pack, check_name
 from cellwarden.domain.plan import Plan
 from cellwarden.domain.reading import Board, Inputs, Monitors, Reading
+from cellwarden.domain.regime import Regime, RegimeBounds
 from cellwarden.domain.remark import Remark
 from cellwarden.domain.request import Request
 from cellwarden.domain.table import TABLE_KINDS, Table
@@ -52,6 +53,8 @@ __all__ = [
     "Quantity",
     "Reaction",
     "Reading",
+    "Regime",
+    "RegimeBounds",
     "Remark",
     "Request",
     "Restraint",
