@@ -1,12 +1,31 @@
 import math
 from dataclasses import replace
+from typing import Final
 
 import pytest
 
-from cellwarden.control.orders import ceiling_of, listen
-from cellwarden.domain import FREE, Curb, Inputs, Ordered, Request
-from control.scene import charge_of, reading_of
+from cellwarden.control.orders import (
+    Terms,
+    ceiling_of,
+    ceilings_of,
+    cooling_of,
+    listen,
+    troubles_of,
+)
+from cellwarden.domain import (
+    FREE,
+    Authenticity,
+    Curb,
+    Inputs,
+    Ordered,
+    Permission,
+    Reaction,
+    Request,
+)
+from cellwarden.domain.regime import Regime
+from control.scene import charge_of, pack_of, reading_of
 
+GENTLE: Final = Regime(0.2, 0.8, 0.5, 30.0)
 SERVING = (Request.CONNECT, Request.CHARGE)
 
 
@@ -81,3 +100,40 @@ def test_a_window_without_a_known_charge_shuts_both_directions() -> None:
     ceiling = ceiling_of(Ordered(Curb(low_soc_fraction=0.2, high_soc_fraction=0.8)), None)
     assert ceiling is not None
     assert (ceiling.charge_ampere, ceiling.discharge_ampere) == (0.0, 0.0)
+
+
+def test_a_gentler_regime_holds_back_the_rate_the_window_and_begins_to_cool_early() -> None:
+    terms, pack = Terms(regime=GENTLE), pack_of(capacity_ah=50.0)
+    (inside,) = ceilings_of(terms, pack, charge_of(0.5))
+    assert (inside.name, inside.charge_ampere, inside.discharge_ampere) == (
+        "regime",
+        25.0,
+        math.inf,
+    )
+    (full,) = ceilings_of(terms, pack, charge_of(0.8))
+    assert full.charge_ampere == 0.0
+    (empty,) = ceilings_of(terms, pack, charge_of(0.2))
+    assert empty.discharge_ampere == 0.0
+    warm = reading_of((3.7,), celsius=(25.0, 35.0))
+    assert cooling_of(terms, warm) == pytest.approx(0.5)
+    assert cooling_of(Terms(), warm) == 0.0
+    assert cooling_of(terms, reading_of((3.7,), celsius=math.nan)) == 0.0
+
+
+def test_a_regime_is_for_comfort_and_stops_nothing_where_the_charge_is_not_known() -> None:
+    (ceiling,) = ceilings_of(Terms(regime=GENTLE), pack_of(), None)
+    assert ceiling.charge_ampere > 0.0
+    assert ceiling.discharge_ampere > 0.0
+
+
+def test_a_pack_of_which_nobody_knows_who_it_is_is_a_trouble_with_its_reaction() -> None:
+    foreign = Permission(Authenticity.FOREIGN, Reaction.FORBID_CLOSE, 0.0, 0.3, "not of ours")
+    (told,) = troubles_of(Terms(permission=foreign), 7.0)
+    assert (told.name, told.reaction, told.since_second) == (
+        "pack_foreign",
+        Reaction.FORBID_CLOSE,
+        7.0,
+    )
+    genuine = Permission(Authenticity.GENUINE, Reaction.RECORD, 1.0, 1.0, "the paired pack")
+    assert troubles_of(Terms(permission=genuine), 7.0) == ()
+    assert troubles_of(Terms(), 7.0) == ()

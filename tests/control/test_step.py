@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cellwarden.control import Mode
 from cellwarden.control.decision import Decision
+from cellwarden.control.orders import Terms
 from cellwarden.control.step import Believed, Control, ControlState, begin, control_of, step
 from cellwarden.domain import (
     CLOSED,
@@ -74,7 +75,7 @@ class Rig:
 
     def cycle(self, reading: Reading, ordered: Ordered = FREE) -> Decision:
         believed = Believed(charge_of(0.5, self.clock))
-        self.state, decision = step(self.control, self.state, reading, believed, ordered)
+        self.state, decision = step(self.control, self.state, reading, believed, Terms(ordered))
         return decision
 
     def run(self, second: float, request: Request | None, **seen: object) -> Decision:

@@ -1,4 +1,8 @@
-"""Orders from far away, as what they leave of the pack's own limits; they never add anything.
+"""What others ask of a pack, as what it leaves of the pack's own limits; it never adds anything.
+
+Others are whoever gives orders from far away (`Ordered`), the regime of daily use that the pack has
+learnt (`Regime`), and what a pack may do of which it is not known whether it is the right one
+(`Permission`).
 
 Rules
 - Bounds of current and power become a `Ceiling`, one more rule among those of `control.limits`.
@@ -7,18 +11,39 @@ Rules
 - Who is at the pack decides whether contactors may close. A request from far away can turn it
   down (to standby or balancing) or have a pack that serves charged, and nothing else. Service and
   a reset are the business of who is at the pack.
-- What a ceiling leaves of the charger's request is taken from that request as well.
+- A regime's window says nothing where the charge is not known: it is for comfort, not for safety.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from cellwarden.domain import Ceiling, Charge, Ordered, Reading, Request
+from cellwarden.domain import (
+    FREE,
+    Ceiling,
+    Charge,
+    Ordered,
+    Pack,
+    Permission,
+    Reaction,
+    Reading,
+    Request,
+    Trouble,
+)
+from cellwarden.domain.regime import Regime
 
-__all__ = ["ceiling_of", "listen"]
+__all__ = [
+    "ASKED_NOTHING",
+    "Terms",
+    "ceiling_of",
+    "ceilings_of",
+    "cooling_of",
+    "listen",
+    "troubles_of",
+]
 
+_COOLING_KELVIN: Final = 10.0
 _OWN: Final = frozenset({Request.SERVICE, Request.RESET})
 
 
@@ -38,6 +63,63 @@ def ceiling_of(ordered: Ordered, charge: Charge | None) -> Ceiling | None:
     if curb.low_soc_fraction > 0.0 and not low > curb.low_soc_fraction:
         ceiling = replace(ceiling, discharge_ampere=0.0)
     return None if ceiling == Ceiling("remote") else ceiling
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What others ask for at this moment."""
+
+    ordered: Ordered = FREE
+    regime: Regime | None = None
+    permission: Permission | None = None
+
+
+ASKED_NOTHING: Final = Terms()
+
+
+def ceilings_of(terms: Terms, pack: Pack, charge: Charge | None) -> tuple[Ceiling, ...]:
+    """All that holds currents back from outside. [A, W]"""
+    found = [ceiling_of(terms.ordered, charge)]
+    if terms.regime is not None:
+        found.append(_regime(terms.regime, pack, charge))
+    return tuple(ceiling for ceiling in found if ceiling is not None)
+
+
+def _regime(regime: Regime, pack: Pack, charge: Charge | None) -> Ceiling:
+    low, high = _soc(charge)
+    ampere = regime.charge_rate_per_hour * pack.nominal_capacity_ah
+    return Ceiling(
+        "regime",
+        0.0 if high >= regime.high_soc_fraction < 1.0 else ampere,
+        0.0 if low <= regime.low_soc_fraction else float("inf"),
+    )
+
+
+def troubles_of(terms: Terms, clock_second: float) -> tuple[Trouble, ...]:
+    """What a pack that is not the right one is held for."""
+    told = terms.permission
+    if told is None or told.reaction is Reaction.RECORD:
+        return ()
+    opens = clock_second if told.reaction is Reaction.OPEN else float("inf")
+    return (
+        Trouble(
+            f"pack_{told.authenticity}",
+            told.reaction,
+            clock_second,
+            value=1.0,
+            limit=0.0,
+            opens_second=opens,
+        ),
+    )
+
+
+def cooling_of(terms: Terms, reading: Reading) -> float:
+    """The cooling that the regime asks for: all of it ten kelvin above its begin. [1]"""
+    celsius = reading.frame.cell_temperature_celsius
+    if terms.regime is None or not np.isfinite(celsius).any():
+        return 0.0
+    above = float(np.nanmax(celsius)) - terms.regime.cooling_temperature_celsius
+    return min(max(above / _COOLING_KELVIN, 0.0), 1.0)
 
 
 def _soc(charge: Charge | None) -> tuple[float, float]:

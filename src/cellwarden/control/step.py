@@ -1,6 +1,6 @@
 """One control cycle of a pack: what is wrong, what is allowed, what it does next.
 
-`step(config, state, reading, believed, ordered) -> state, Decision` is pure and joins the parts in
+`step(config, state, reading, believed, terms) -> state, Decision` is pure and joins the parts in
 this order: orders turn requests down, diagnostics judge the reading, limits say how much current,
 the machine says which contactors and how much of that, and the command is the least of all.
 
@@ -17,18 +17,24 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
-from cellwarden.control import balance, diagnose, limits, machine, protector
+from cellwarden.control import authentic, balance, diagnose, limits, machine, protector
 from cellwarden.control.balance import Balanced, Balancing, balancing_of
 from cellwarden.control.decision import Decision
 from cellwarden.control.diagnose import Diagnostics, DiagnosticsState, diagnostics_of
 from cellwarden.control.fault_table import FaultRow
 from cellwarden.control.limits import Known, Limited, Limits, limits_of
 from cellwarden.control.machine_state import MachineConfig, MachineState, Ruling, machine_of
-from cellwarden.control.orders import ceiling_of, listen
+from cellwarden.control.orders import (
+    ASKED_NOTHING,
+    Terms,
+    ceilings_of,
+    cooling_of,
+    listen,
+    troubles_of,
+)
 from cellwarden.control.protector import clamp
 from cellwarden.control.situation import situation_of
 from cellwarden.domain import (
-    FREE,
     Allowance,
     Board,
     Capability,
@@ -37,7 +43,6 @@ from cellwarden.domain import (
     Command,
     Condition,
     Diagnosis,
-    Ordered,
     Pack,
     Reaction,
     Reading,
@@ -126,10 +131,10 @@ def step(
     state: ControlState,
     reading: Reading,
     believed: Believed = NOTHING,
-    ordered: Ordered = FREE,
+    terms: Terms = ASKED_NOTHING,
 ) -> tuple[ControlState, Decision]:
     """The command for the next moment, and why."""
-    heard = listen(ordered, reading)
+    heard = listen(terms.ordered, reading)
     judged, diagnosis = diagnose.step(
         control.diagnostics,
         state.diagnostics,
@@ -138,16 +143,18 @@ def step(
         believed.charge,
         precharge_failed="precharge_failed" in state.machine.held,
     )
+    diagnosis = _with(diagnosis, troubles_of(terms, reading.clock_second))
     acted_on = _without(diagnosis, _MASTER_LOST)
-    ceiling = ceiling_of(ordered, believed.charge)
     known = Known(
         believed.charge,
         believed.condition,
         believed.capability,
         acted_on,
-        () if ceiling is None else (ceiling,),
+        ceilings_of(terms, control.pack, believed.charge),
     )
     limited, allowance = limits.step(control.limits, state.limited, heard, known)
+    if terms.permission is not None:
+        allowance = authentic.tighten(allowance, terms.permission)
     moved, ruling = machine.step(control.machine, state.machine, situation_of(heard, acted_on))
     balanced, levelling = balance.step(
         control.balancing,
@@ -161,8 +168,12 @@ def step(
     decision = Decision(
         reading.clock_second,
         moved.mode,
-        replace(_command(control, ruling, allowance), balance=levelling.balance),
-        _with_held(diagnosis, since),
+        replace(
+            _command(control, ruling, allowance),
+            balance=levelling.balance,
+            cooling_fraction=max(allowance.cooling_fraction, cooling_of(terms, heard)),
+        ),
+        _with(diagnosis, _held(since)),
         allowance,
         ruling.charging,
         ruling.waits_for,
@@ -188,11 +199,9 @@ def _since(
     return MappingProxyType({name: before.get(name, clock_second) for name in held})
 
 
-def _with_held(diagnosis: Diagnosis, since: Mapping[str, float]) -> Diagnosis:
-    """The diagnosis with what the machine holds beside it."""
-    if not since:
-        return diagnosis
-    held = tuple(
+def _held(since: Mapping[str, float]) -> tuple[Trouble, ...]:
+    """What the machine holds, as troubles."""
+    return tuple(
         Trouble(
             f"machine.{name}",
             Reaction.OPEN,
@@ -204,8 +213,13 @@ def _with_held(diagnosis: Diagnosis, since: Mapping[str, float]) -> Diagnosis:
         )
         for name, clock in since.items()
     )
+
+
+def _with(diagnosis: Diagnosis, more: tuple[Trouble, ...]) -> Diagnosis:
+    if not more:
+        return diagnosis
     first = diagnosis.first
-    return Diagnosis((*diagnosis.troubles, *held), held[0] if first is None else first)
+    return Diagnosis((*diagnosis.troubles, *more), more[0] if first is None else first)
 
 
 def _command(control: Control, ruling: Ruling, allowance: Allowance) -> Command:
@@ -216,5 +230,4 @@ def _command(control: Control, ruling: Ruling, allowance: Allowance) -> Command:
         ruling.contactors,
         clamp(part * allowance.charge_ampere, parallel * edge.high_charge_current_ampere),
         clamp(part * allowance.discharge_ampere, parallel * edge.high_discharge_current_ampere),
-        cooling_fraction=allowance.cooling_fraction,
     )
