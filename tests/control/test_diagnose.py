@@ -81,6 +81,11 @@ def ampere(value: float) -> Callable[[Reading], Reading]:
     return lambda r: with_frame(r, current_ampere=value + r.frame.current_ampere + 1.5)
 
 
+def after(r: Reading) -> float:
+    """What has moved since the first cycle with a fault, in volts or amperes."""
+    return 0.2 if r.clock_second > 1.01 else 0.0
+
+
 CELSIUS = np.full(SENSORS, 25.0)
 INJECTIONS: dict[str, Callable[[Reading], Reading]] = {
     **tiers_of("cell_voltage_high", cell, 0.001),
@@ -107,8 +112,12 @@ INJECTIONS: dict[str, Callable[[Reading], Reading]] = {
     "second_current": every(second_current_ampere=-1.5 - ROWS["second_current"].limit - 0.01),
     "open_wire": watch(open_wire=one(1.0, 0.0, CELLS).astype(bool)),
     "cell_voltage_frozen": lambda r: with_frame(r, cell_voltage_volt=np.full(CELLS, 3.7)),
-    "string_voltage_frozen": lambda r: with_frame(r, voltage_volt=CELLS * 3.7),
-    "current_frozen": lambda r: with_frame(r, current_ampere=-1.5),
+    "string_voltage_frozen": lambda r: with_frame(
+        r, voltage_volt=CELLS * 3.71, current_ampere=r.frame.current_ampere - after(r)
+    ),
+    "current_frozen": lambda r: with_frame(
+        r, current_ampere=-1.51, voltage_volt=r.frame.voltage_volt + after(r)
+    ),
     "temperature_frozen": lambda r: with_frame(r, cell_temperature_celsius=CELSIUS),
     "cell_voltage_missing": cell(float("nan")),
     "string_voltage_missing": lambda r: with_frame(r, voltage_volt=float("nan")),
@@ -121,7 +130,7 @@ INJECTIONS: dict[str, Callable[[Reading], Reading]] = {
     "current_stale": every(current_age_second=1.1),
     "monitor_stale": watch(age_second=one(1.1, 0.0, CHIPS)),
     "cell_voltage_impossible": cell(5.1),
-    "string_voltage_impossible": lambda r: with_frame(r, voltage_volt=CELLS * 5.0 + 1.0),
+    "string_voltage_impossible": lambda r: with_frame(r, voltage_volt=CELLS * 4.9 + 1.0),
     "current_impossible": lambda r: with_frame(r, current_ampere=2.0 * BOARD.fuse_ampere + 1.0),
     "temperature_impossible": lambda r: with_frame(
         r, cell_temperature_celsius=one(121.0, 25.0, SENSORS)
@@ -207,6 +216,15 @@ def test_one_event_fewer_raises_nothing(name: str) -> None:
     state, told, _ = inject(name, row.event_count - 1)
     _, after = run(TABLE, [reading(k) for k in range(30, 60)], state)
     assert all(name not in names(diagnosis) for diagnosis in [*told, *after])
+
+
+@pytest.mark.parametrize("name", ["string_voltage_frozen", "current_frozen"])
+def test_a_coarse_sensor_under_a_steady_load_is_not_frozen(name: str) -> None:
+    held = [
+        with_frame(reading(k), voltage_volt=CELLS * 3.7, current_ampere=-1.5) for k in range(120)
+    ]
+    _, told = run(TABLE, held)
+    assert not any(name in names(diagnosis) for diagnosis in told)
 
 
 def test_cells_that_stand_apart_are_told_after_five_minutes_of_rest_only() -> None:

@@ -41,7 +41,7 @@ def test_worst_items_are_found_among_missing_ones() -> None:
     assert found[Signal.HIGH_CELL_VOLTAGE] == 3.9
     assert found[Signal.LOW_CELL_VOLTAGE] == 3.5
     assert found[Signal.CELL_MISSING] == 1
-    assert found[Signal.CELL_IMPOSSIBLE] == pytest.approx(2.0)
+    assert found[Signal.CELL_IMPOSSIBLE] == pytest.approx(2.1)
     assert np.isnan(found[Signal.CELL_SUM])
 
 

@@ -297,7 +297,7 @@ def test_times_of_a_board_follow_its_parts() -> None:
     pack = TwinConfig("rig", series_count=96, nominal_capacity_ah=60.0).pack()
     config = machine_of(pack, Board(link_farad=5e-3, precharge_ohm=100.0))
     assert config.precharge.fill_second == pytest.approx(6.0)
-    assert config.precharge.settled_ampere == pytest.approx(0.12)
+    assert config.precharge.settled_ampere == pytest.approx(0.18)
     assert config.opening.break_ampere == pytest.approx(18.0)
 
 

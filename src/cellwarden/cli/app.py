@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cellwarden.cli.datasets import datasets
+from cellwarden.cli.pack import pack
 from cellwarden.errors import EXIT_CODE, Error, UsageError, look_up
 
 __all__ = ["app", "main"]
@@ -400,6 +401,7 @@ def score(
 
 
 app.add_typer(datasets, name="datasets")
+app.command()(pack)
 
 device = typer.Typer(
     help="Controlled packs of this machine.", no_args_is_help=True, rich_markup_mode=None

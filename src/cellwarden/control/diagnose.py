@@ -199,7 +199,7 @@ def step(
     if len(fresh):
         items = _locate(diagnostics, found, items, fresh)
     troubles = tuple(
-        _trouble(diagnostics, tally, items, row) for row in np.flatnonzero(tally.active)
+        _trouble(diagnostics, tally, items, int(row)) for row in np.flatnonzero(tally.active)
     )
     if first is None:
         first = _first(troubles)

@@ -1,13 +1,41 @@
-"""The diagram and the table of the manual, drawn from the state machine's one table.
+"""The diagram and the tables of the manual, drawn from the state machine's one table.
 
-`cellwarden pack --diagram` prints both; a test compares them with `docs/pack.md`.
+`cellwarden pack --diagram` prints them; a test compares them with `docs/pack.md`.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
+from cellwarden.control.machine_state import MachineConfig
 from cellwarden.control.mode import TABLE, Event, Mode, Target
 
-__all__ = ["diagram", "transition_table"]
+__all__ = ["diagram", "settings_table", "transition_table"]
+
+# Where a setting is, and what it means.
+_SETTINGS: Final = (
+    ("request_second", "s", "a request is good for"),
+    ("init_second", "s", "the first complete reading comes within"),
+    ("self_test_second", "s", "the self-test passes within"),
+    ("feedback_second", "s", "a switch follows its coil within"),
+    ("precharge.gap_volt", "V", "the link has come up: at most below the pack"),
+    ("precharge.gap_fraction", "1", "and at most this part of the pack's voltage"),
+    (
+        "precharge.settled_ampere",
+        "A",
+        "and at most this current (0.3 % of the hourly rate if more)",
+    ),
+    ("precharge.settled_count", "1", "in so many cycles in a row"),
+    ("precharge.fill_second", "s", "a stage of closing takes at most (12 time constants if more)"),
+    ("precharge.try_count", "1", "tries in a row before the fault latches"),
+    ("precharge.fail_wait_second", "s", "after a failed try, at least"),
+    ("precharge.again_second", "s", "from one closing to the next, at least"),
+    ("opening.ramp_second", "s", "allowed currents fall to zero on the way to standby in"),
+    ("opening.break_ampere", "A", "contactors open below (nine tenths of the board's value)"),
+    ("opening.ease_second", "s", "but wait for that at most"),
+    ("opening.part_second", "s", "minus opens after plus at the latest after"),
+    ("opening.fall_fraction", "1", "the open link falls by this part of the pack's voltage"),
+    ("opening.fall_second", "s", "within, else a contact is welded"),
+)
 
 
 def diagram() -> str:
@@ -28,6 +56,23 @@ def transition_table() -> str:
         for event in Event
     )
     return head + rule + "".join(rows)
+
+
+def settings_table() -> str:
+    """Times and criteria as they are unless a board asks for others, as Markdown."""
+    head = "| setting | value | meaning |\n| --- | --- | --- |\n"
+    return head + "".join(
+        f"| `{name}` | {_setting(name):g}{'' if unit == '1' else f' {unit}'} | {meaning} |\n"
+        for name, unit, meaning in _SETTINGS
+    )
+
+
+def _setting(path: str) -> float:
+    value: object = MachineConfig()
+    for name in path.split("."):
+        value = getattr(value, name)
+    assert isinstance(value, float | int)  # noqa: S101  the table above names numbers
+    return float(value)
 
 
 def _ways(source: Mode) -> Iterator[tuple[Target, list[Event]]]:

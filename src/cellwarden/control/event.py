@@ -157,8 +157,7 @@ def _reached(
 ) -> tuple[MachineState, Event, str]:
     """What was waited for, or what is asked."""
     if finished:
-        gap = abs(now.pack_voltage_volt - now.link_voltage_volt)
-        return state, Event.DONE, f"link within {gap:.2f} V, {now.current_ampere:.3f} A"
+        return state, Event.DONE, _ended(state, now)
     if state.mode is Mode.INIT and now.complete:
         return state, Event.DONE, "first complete reading"
     if state.mode is Mode.SELF_TEST and not _failing(config, now):
@@ -172,6 +171,15 @@ def _reached(
     if forbidden:
         return state, Event.FORBIDDEN, forbidden
     return state, _ASKED[state.wish], f"asked to {state.wish}"
+
+
+def _ended(state: MachineState, now: Situation) -> str:
+    """By what a sequence is over."""
+    if state.mode is Mode.OPENING:
+        told = f"link at {now.link_voltage_volt:.1f} V of {now.pack_voltage_volt:.1f} V"
+        return f"{told}, {_words(state.held)}" if state.held else told
+    gap = abs(now.pack_voltage_volt - now.link_voltage_volt)
+    return f"link within {gap:.2f} V, {now.current_ampere:.3f} A"
 
 
 def _forbidden(state: MachineState, now: Situation) -> str:

@@ -4,6 +4,9 @@ Rules
 - What does not apply now (charging limits while nothing charges) is at rest: it never raises a
   row, and it lets a fault end. What is not known is NaN: it does neither.
 - "Charging" begins at 2 % of the capacity an hour; "flowing" at 5 %.
+- A cell's monitor shows tenths of a millivolt, so that equal bits while current flows mean that
+  it stands still. A string's or a current's sensor may be coarse: it stands still when it stays
+  equal while the other one of the two moves by more than its own steps.
 """
 
 from dataclasses import dataclass
@@ -29,6 +32,7 @@ _COILS_OFF_SECOND: Final = 1.0  # contactors have opened and the current has end
 _LINK_SECOND: Final = 10.0  # a link must be below 60 V 5 s after opening: UN R100, 5.1.1
 _LINK_LIVE: Final = 0.8
 _SIBLING_COUNT: Final = 3
+_MOVED_CELL_VOLT: Final = 0.005  # for each cell of the string; what C/20 does to a cell
 _COUNT: Final = len(Signal)
 
 
@@ -37,6 +41,7 @@ class Measures(NamedTuple):
 
     charging_ampere: float
     flowing_ampere: float
+    moved: Float[np.ndarray, "2"]
     flat_volt: tuple[float, float]
     string_range_volt: tuple[float, float]
     reference_volt: float
@@ -53,6 +58,7 @@ def measures_of(pack: Pack, board: Board) -> Measures:
     return Measures(
         _CHARGING_RATE * q,
         _FLOWING_RATE * q,
+        np.array([_FLOWING_RATE * q, _MOVED_CELL_VOLT * count]),
         (float(low), float(high)),
         (count * CELL_RANGE_VOLT[0], count * CELL_RANGE_VOLT[1]),
         board.reference_volt,
@@ -73,6 +79,7 @@ class Remembered:
     cell_volt: Float[np.ndarray, "*pack cell"]
     celsius: Float[np.ndarray, "*pack sensor"]
     pair: Float[np.ndarray, "*pack 2"]
+    pair_other: Float[np.ndarray, "*pack 2"]
     cell_frozen_second: Float[np.ndarray, "*pack cell"]
     sensor_frozen_second: Float[np.ndarray, "*pack sensor"]
     pair_frozen_second: Float[np.ndarray, "*pack 2"]
@@ -94,6 +101,7 @@ def begin(cell_count: int, sensor_count: int, packs: tuple[int, ...] = ()) -> Re
         *(unknown, unknown, none, none),
         cells + np.nan,
         sensors + np.nan,
+        np.full((*packs, 2), np.nan),
         np.full((*packs, 2), np.nan),
         *(cells, sensors, np.zeros((*packs, 2))),
         runaway.begin(cell_count, sensor_count, packs),
@@ -132,6 +140,9 @@ def gather(
     value[..., _S.RUNAWAY] = voices.sense_count
     items[_S.RUNAWAY] = voices.drop_volt
     pair = np.stack([np.asarray(senses.voltage_volt, dtype=np.float64), amps], axis=-1)
+    same = pair == before.pair
+    other = np.where(same, before.pair_other, pair[..., ::-1])
+    moved = same & (np.abs(pair[..., ::-1] - other) > measures.moved)
     after = Remembered(
         clock,
         np.asarray(senses.unix_time_second, dtype=np.float64),
@@ -140,9 +151,10 @@ def gather(
         volt,
         celsius,
         pair,
+        other,
         _frozen(volt, before.cell_volt, before.cell_frozen_second, second, flowing),
         _frozen(celsius, before.celsius, before.sensor_frozen_second, second, flowing),
-        _frozen(pair, before.pair, before.pair_frozen_second, second, flowing),
+        np.where(same, before.pair_frozen_second + np.where(moved, second[..., None], 0.0), 0.0),
         slopes,
     )
     _limits(value, items, measures, senses, after)

@@ -41,6 +41,7 @@ _AMPERE: Final = _Pace(3, millisecond(100), second(10), millisecond(600))
 _CELSIUS: Final = _Pace(10, second(1), second(60), second(3))
 _STATE: Final = _Pace(3, millisecond(100), second(5), millisecond(600))
 _COIL: Final = _Pace(5, millisecond(100), second(5), second(1))
+_FOUND: Final = _Pace(3, second(1), second(10), second(3))  # by a test every second
 _SENSOR: Final = _Pace(10, second(1), second(10), second(3))
 _SLOW: Final = _Pace(50, second(1), second(60), second(7))
 _ONCE: Final = _Pace(1, _AT_ONCE, second(60), millisecond(400))
@@ -322,7 +323,7 @@ def _readings(board: Board) -> tuple[FaultRow, ...]:
     lost = "COMMUNICATION_ERROR"
     fuse = 2.0 * board.fuse_ampere
     return (
-        _row("open_wire", _S.OPEN_WIRE, 0.5, _SENSOR, _R.OPEN),
+        _row("open_wire", _S.OPEN_WIRE, 0.5, _FOUND, _R.OPEN),
         _row("cell_voltage_frozen", _S.CELL_FROZEN, 5.0, _STATE, _R.OPEN),
         _row("string_voltage_frozen", _S.STRING_FROZEN, 5.0, _STATE, _R.FORBID_CLOSE),
         _row("current_frozen", _S.CURRENT_FROZEN, 5.0, _STATE, _R.OPEN),

@@ -9,6 +9,7 @@ Rules
 - A request is good for `request_second`. A pack whose master is silent for longer lets its
   current fall and opens to standby, and stays there until it is asked again.
 - A request for a reset changes no wish: a pack that is connected stays connected.
+- Cells are levelled while the pack is charged, and when it is asked to balance.
 - From the first moment of a fault that opens contactors no current is allowed; they open when its
   delay has run out.
 """
@@ -31,7 +32,6 @@ __all__ = ["start", "step"]
 _ALL: Final = (True, True, True)
 _NONE_AWRY: Final = (NEVER, NEVER, NEVER)
 _FORGIVING: Final = frozenset({Mode.CONNECTED, Mode.SELF_TEST})  # failed tries are forgotten
-_LEVELLING: Final = frozenset({Mode.BALANCING, Mode.CONNECTED})
 
 
 def start() -> MachineState:
@@ -199,12 +199,14 @@ def _permit(config: MachineConfig, state: MachineState, now: Situation) -> float
 def _rule(
     config: MachineConfig, state: MachineState, now: Situation, moves: tuple[Move, ...]
 ) -> Ruling:
-    serving = state.mode is Mode.CONNECTED and not now.charge_forbidden
+    charging = (
+        state.mode is Mode.CONNECTED and state.wish is Request.CHARGE and not now.charge_forbidden
+    )
     return Ruling(
         contactors=state.driven,
         permit_fraction=_permit(config, state, now),
-        may_balance=state.mode in _LEVELLING and not now.fatal,
-        charging=serving and state.wish is Request.CHARGE,
+        may_balance=(charging or state.mode is Mode.BALANCING) and not now.fatal,
+        charging=charging,
         waits_for=events.waits_for(config, state, now),
         moves=moves,
     )

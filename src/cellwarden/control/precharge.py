@@ -67,13 +67,13 @@ def precharge_of(board: Board, nominal_capacity_ah: float) -> Precharge:
     """Criteria for a board: time for twelve time constants of its link, at least two seconds.
 
     Twelve leave 6e-6 of the voltage, so a load that takes nothing meets the criteria long before.
-    The current sensor of a large pack does not resolve 50 mA: there 0.2 % of the hourly rate
+    The current sensor of a large pack does not resolve 50 mA: there 0.3 % of the hourly rate
     counts as none.
     """
     constant = board.precharge_ohm * board.link_farad
     return Precharge(
         fill_second=max(2.0, 12.0 * constant),
-        settled_ampere=max(0.05, 0.002 * nominal_capacity_ah),
+        settled_ampere=max(0.05, 0.003 * nominal_capacity_ah),
     )
 
 

@@ -123,7 +123,7 @@ def step(
     drop, dropped = _drops(quick_v, slow_v, ohm * (slow_a - quick_a), deaf_below_volt)
     rise, risen = _rises(quick_t, slow_t)
     gas = np.asarray(gas_fraction, dtype=np.float64) > GAS_FRACTION
-    signs = np.stack([dropped, risen, gas], axis=-1)
+    signs = np.stack([dropped, risen, np.broadcast_to(gas, dropped.shape)], axis=-1)
     tick = second[..., None]
     standing = np.where(signs, slopes.standing_second + tick, 0.0)
     silent = np.where(standing >= _HELD_SECOND, 0.0, slopes.silent_second + tick)

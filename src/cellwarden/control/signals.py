@@ -13,7 +13,7 @@ from typing import Final
 
 __all__ = ["CELL_RANGE_VOLT", "SENSOR_RANGE_CELSIUS", "SIGNALS", "About", "Signal"]
 
-CELL_RANGE_VOLT: Final = (-0.1, 5.0)  # full scale of cell monitors: LTC6811 data sheet, 0..5 V
+CELL_RANGE_VOLT: Final = (-0.1, 4.9)  # cell monitors read 0..5 V (LTC6811 data sheet), less 2 %
 SENSOR_RANGE_CELSIUS: Final = (-40.0, 120.0)  # of NTC thermistors in packs, typical data sheets
 
 
@@ -115,8 +115,12 @@ SIGNALS: Final = MappingProxyType(
         _S.TEMPERATURE_JUMP: About("K", "change of a sensor in a cycle", "sensor"),
         _S.OPEN_WIRE: About("1", "cells whose wire is open", "cell"),
         _S.CELL_FROZEN: About("s", "cell voltage equal to the bit while current flows", "cell"),
-        _S.STRING_FROZEN: About("s", "string voltage equal to the bit while current flows"),
-        _S.CURRENT_FROZEN: About("s", "current equal to the bit while it flows"),
+        _S.STRING_FROZEN: About(
+            "s", "string voltage equal to the bit while the current is C/20 off"
+        ),
+        _S.CURRENT_FROZEN: About(
+            "s", "current equal to the bit while the string is 5 mV a cell off"
+        ),
         _S.TEMPERATURE_FROZEN: About(
             "s", "temperature equal to the bit while current flows", "sensor"
         ),

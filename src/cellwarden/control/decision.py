@@ -1,0 +1,47 @@
+"""What a control cycle decides, with its reasons."""
+
+from dataclasses import dataclass, field
+
+from cellwarden.control.balance import Levelling
+from cellwarden.control.machine_state import Move
+from cellwarden.control.mode import Mode
+from cellwarden.domain import Allowance, Command, Diagnosis
+
+__all__ = ["Decision"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """The command of a cycle, and all that whoever looks at it wants to know of it.
+
+    `allowance` is what the limits alone leave, `command` what is left of it in this mode.
+    `waits_for` says why the pack does not do what it is asked for, empty where it does.
+    """
+
+    clock_second: float
+    mode: Mode
+    command: Command
+    diagnosis: Diagnosis
+    allowance: Allowance
+    charging: bool = False
+    waits_for: str = ""
+    moves: tuple[Move, ...] = field(default=())
+    levelling: Levelling | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is so, in words: changes of mode, troubles, and what holds the currents back."""
+        moved = (f"{m.source} -> {m.target}: {m.reason}" for m in self.moves)
+        waits = (f"waits for {self.waits_for}",) if self.waits_for else ()
+        troubles = (
+            f"{t.name}: {t.value:.4g} against {t.limit:.4g}" for t in self.diagnosis.troubles
+        )
+        held = (
+            f"{way} held by {rules[0].name}"
+            for way, rules in (
+                ("charge", self.allowance.charge_by),
+                ("discharge", self.allowance.discharge_by),
+            )
+            if rules
+        )
+        return (*moved, *waits, *troubles, *held)

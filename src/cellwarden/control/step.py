@@ -1,0 +1,233 @@
+"""One control cycle of a pack: what is wrong, what is allowed, what it does next.
+
+`step(config, state, reading, believed, terms) -> state, Decision` is pure and joins the parts in
+this order: orders turn requests down, diagnostics judge the reading, limits say how much current,
+the machine says which contactors and how much of that, and the command is the least of all.
+
+Rules
+- The command never exceeds the limits of the pack, of its protector, or of an order in force; an
+  order that asks for more changes nothing (`control.protector`, `control.orders`).
+- What the machine finds wrong by itself is a trouble like any other: it is told in the diagnosis.
+- A master that is silent is the machine's business: it lets the current fall and opens. The row of
+  the fault table that tells of it neither forbids nor opens anything beside that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+from cellwarden.control import authentic, balance, diagnose, limits, machine, protector
+from cellwarden.control.balance import Balanced, Balancing, balancing_of
+from cellwarden.control.decision import Decision
+from cellwarden.control.diagnose import Diagnostics, DiagnosticsState, diagnostics_of
+from cellwarden.control.fault_table import FaultRow
+from cellwarden.control.limits import Known, Limited, Limits, limits_of
+from cellwarden.control.machine_state import MachineConfig, MachineState, Ruling, machine_of
+from cellwarden.control.orders import (
+    ASKED_NOTHING,
+    Terms,
+    ceilings_of,
+    cooling_of,
+    listen,
+    troubles_of,
+)
+from cellwarden.control.protector import clamp
+from cellwarden.control.situation import situation_of
+from cellwarden.domain import (
+    Allowance,
+    Board,
+    Capability,
+    CellLimits,
+    Charge,
+    Command,
+    Condition,
+    Diagnosis,
+    Pack,
+    Reaction,
+    Reading,
+    Trouble,
+)
+
+__all__ = ["Believed", "Control", "ControlState", "begin", "control_of", "step"]
+
+_MASTER_LOST: Final = "master_lost"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Control:
+    """The constants of a pack's control.
+
+    Raises:
+        UsageError: something would reach beyond the hardware protector.
+    """
+
+    pack: Pack
+    board: Board
+    protector: CellLimits
+    diagnostics: Diagnostics
+    limits: Limits
+    machine: MachineConfig
+    balancing: Balancing
+
+    def __post_init__(self) -> None:
+        protector.check(self.pack, self.diagnostics.rows, self.protector)
+
+
+def control_of(
+    pack: Pack,
+    board: Board,
+    protector: CellLimits | None = None,
+    rows: tuple[FaultRow, ...] | None = None,
+) -> Control:
+    """Control of a pack; without `protector` its limits are those of the cell's maximum tier.
+
+    Raises:
+        UsageError: a tier or the fault table reaches beyond the protector's limits.
+    """
+    return Control(
+        pack,
+        board,
+        pack.cell.limits.maximum if protector is None else protector,
+        diagnostics_of(pack, board, rows),
+        limits_of(pack),
+        machine_of(pack, board),
+        balancing_of(pack, board),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ControlState:
+    """Everything that the next cycle depends on."""
+
+    diagnostics: DiagnosticsState
+    balanced: Balanced
+    machine: MachineState = field(default_factory=machine.start)
+    limited: Limited = field(default_factory=Limited)
+    held_since_second: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Believed:
+    """What estimators say of the cells; None says that nobody works it out."""
+
+    charge: Charge | None = None
+    condition: Condition | None = None
+    capability: Capability | None = None
+
+
+NOTHING: Final = Believed()
+
+
+def begin(control: Control, sensor_count: int) -> ControlState:
+    """The control before its first cycle."""
+    return ControlState(
+        diagnose.begin(control.diagnostics, sensor_count), Balanced.begin(control.pack.series_count)
+    )
+
+
+def step(
+    control: Control,
+    state: ControlState,
+    reading: Reading,
+    believed: Believed = NOTHING,
+    terms: Terms = ASKED_NOTHING,
+) -> tuple[ControlState, Decision]:
+    """The command for the next moment, and why."""
+    heard = listen(terms.ordered, reading)
+    judged, diagnosis = diagnose.step(
+        control.diagnostics,
+        state.diagnostics,
+        heard,
+        state.machine.driven,
+        believed.charge,
+        precharge_failed="precharge_failed" in state.machine.held,
+    )
+    diagnosis = _with(diagnosis, troubles_of(terms, reading.clock_second))
+    acted_on = _without(diagnosis, _MASTER_LOST)
+    known = Known(
+        believed.charge,
+        believed.condition,
+        believed.capability,
+        acted_on,
+        ceilings_of(terms, control.pack, believed.charge),
+    )
+    limited, allowance = limits.step(control.limits, state.limited, heard, known)
+    if terms.permission is not None:
+        allowance = authentic.tighten(allowance, terms.permission)
+    moved, ruling = machine.step(control.machine, state.machine, situation_of(heard, acted_on))
+    balanced, levelling = balance.step(
+        control.balancing,
+        state.balanced,
+        heard,
+        believed.charge,
+        believed.condition,
+        allowed=ruling.may_balance,
+    )
+    since = _since(state.held_since_second, moved.held, reading.clock_second)
+    decision = Decision(
+        reading.clock_second,
+        moved.mode,
+        replace(
+            _command(control, ruling, allowance),
+            balance=levelling.balance,
+            cooling_fraction=max(allowance.cooling_fraction, cooling_of(terms, heard)),
+        ),
+        _with(diagnosis, _held(since)),
+        allowance,
+        ruling.charging,
+        ruling.waits_for,
+        ruling.moves,
+        levelling,
+    )
+    return ControlState(judged, balanced, moved, limited, since), decision
+
+
+def _without(diagnosis: Diagnosis, name: str) -> Diagnosis:
+    if not any(trouble.name == name for trouble in diagnosis.troubles):
+        return diagnosis
+    kept = tuple(trouble for trouble in diagnosis.troubles if trouble.name != name)
+    return replace(diagnosis, troubles=kept)
+
+
+def _since(
+    before: Mapping[str, float], held: tuple[str, ...], clock_second: float
+) -> Mapping[str, float]:
+    """Since when the machine holds each of its own findings."""
+    if tuple(before) == held:
+        return before
+    return MappingProxyType({name: before.get(name, clock_second) for name in held})
+
+
+def _held(since: Mapping[str, float]) -> tuple[Trouble, ...]:
+    """What the machine holds, as troubles."""
+    return tuple(
+        Trouble(
+            f"machine.{name}",
+            Reaction.OPEN,
+            clock,
+            value=1.0,
+            limit=0.0,
+            latched=True,
+            opens_second=clock,
+        )
+        for name, clock in since.items()
+    )
+
+
+def _with(diagnosis: Diagnosis, more: tuple[Trouble, ...]) -> Diagnosis:
+    if not more:
+        return diagnosis
+    first = diagnosis.first
+    return Diagnosis((*diagnosis.troubles, *more), more[0] if first is None else first)
+
+
+def _command(control: Control, ruling: Ruling, allowance: Allowance) -> Command:
+    """The least of what limits, machine and protector leave."""
+    part, edge = ruling.permit_fraction, control.protector
+    parallel = control.pack.parallel_count
+    return Command(
+        ruling.contactors,
+        clamp(part * allowance.charge_ampere, parallel * edge.high_charge_current_ampere),
+        clamp(part * allowance.discharge_ampere, parallel * edge.high_discharge_current_ampere),
+    )
