@@ -49,6 +49,7 @@ BATTERY = {
     "finding_count",
     "open_finding_count",
     "receipt_id",
+    "pack_mode",
 }
 
 
@@ -115,7 +116,9 @@ def test_the_worst_finding_is_the_gravest_and_of_these_the_newest(viewer: httpx.
 
 def test_one_battery_comes_with_its_findings_its_fade_and_its_model(viewer: httpx.Client) -> None:
     told = strict(viewer.get("/api/batteries/pack-1"))
-    assert set(told) == {"battery", "explanation", "fade", "forecast", "findings", "model"}
+    assert set(told) == {
+        *("battery", "explanation", "fade", "forecast", "findings", "model", "pack")
+    }
     assert told["fade"]["soh_fraction"] == [1.0, None]
     assert told["model"] == {"name": "soh", "digest": "ab"}
     assert told["forecast"] is None

@@ -125,6 +125,7 @@ def _battery(index: int, now: float) -> Json:
         "finding_count": 3 + index if kind else 0,
         "open_finding_count": 1 if kind else 0,
         "receipt_id": _digest(name)[:20] if health else None,
+        "pack_mode": _MODES.get(index),
     }
 
 
@@ -196,6 +197,40 @@ def _fade(battery: Json, rng: np.random.Generator) -> tuple[Json, Json | None]:
     return fade, forecast
 
 
+_MODES = {0: "connected", 1: "error"}
+
+
+def _pack(battery: Json, now: float) -> Json | None:
+    """How a pack under control stands: one that drives, one that has opened for a fault."""
+    if battery["pack_mode"] is None:
+        return None
+    bad = battery["pack_mode"] == "error"
+    trouble = {"name": "cell_voltage_high_maximum", "reaction": "open", "item": 7, "latched": True,
+               "since_unix_time_second": now - 95.0, "value": 4.262, "limit": 4.25}  # fmt: skip
+    mild = {"name": "voltage_spread", "reaction": "warn", "item": 7, "latched": False,
+            "since_unix_time_second": now - 400.0, "value": 0.041, "limit": 0.03}  # fmt: skip
+    moves = [
+        ("opening", "error", "cell_voltage_high_maximum"),
+        ("connected", "opening", "cell_voltage_high_maximum"),
+    ]
+    usual = [("precharge", "connected", "link at pack voltage"), ("standby", "precharge", "asked")]
+    return {
+        "unix_time_second": now - 0.7, "mode": battery["pack_mode"],
+        "plus_closed": not bad, "minus_closed": not bad, "precharge_closed": False,
+        "charge_ampere": 0.0 if bad else 42.5, "discharge_ampere": 0.0 if bad else 180.0,
+        "charge_by": ["open contactors"] if bad else ["cell voltage", "temperature"],
+        "discharge_by": ["open contactors"] if bad else [],
+        "waits_for": "an operator's reset" if bad else "", "cooling_fraction": 0.35,
+        "balancing_count": 0 if bad else 3, "balanced_in_second": None if bad else 8200.0,
+        "authenticity": "genuine", "low_soc_fraction": 0.05, "high_soc_fraction": 0.8,
+        "first_trouble": trouble["name"] if bad else "", "troubles": [trouble, mild] if bad else [],
+        "moves": [
+            {"unix_time_second": now - 90.0 - 30.0 * k, "source": a, "target": b, "reason": why}
+            for k, (a, b, why) in enumerate([*(moves if bad else []), *usual])
+        ],
+    }  # fmt: skip
+
+
 def battery_record(battery: Json, now: float) -> Json:
     """All that the hub tells of one battery."""
     fade, forecast = _fade(battery, np.random.default_rng(7))
@@ -212,6 +247,7 @@ def battery_record(battery: Json, now: float) -> Json:
         "forecast": forecast,
         "findings": ([worst, *others] if worst else [])[:200],
         "model": {"name": "soh 0.1.0", "digest": "sha256:" + _digest("model")} if health else None,
+        "pack": _pack(battery, now),
     }
 
 

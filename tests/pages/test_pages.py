@@ -220,6 +220,28 @@ def test_a_battery_is_drawn_explained_and_receipted(
     assert watch.complaints == []
 
 
+def test_a_pack_under_control_says_what_it_does_and_why(
+    signed_in: Page, watch: checks.Watch, hub: StandIn
+) -> None:
+    checks.open_battery(signed_in, hub.base_url, "bus-0417")
+    sheet = signed_in.get_by_role("region", name="Pack control")
+    expect(sheet).to_contain_text("connected")
+    expect(sheet).to_contain_text("held back by cell voltage, temperature")
+    checks.open_battery(signed_in, hub.base_url, "bus-0418")
+    expect(sheet).to_contain_text("contactors open")
+    expect(sheet).to_contain_text("Waits for an operator's reset")
+    expect(sheet).to_contain_text("cell voltage high maximum, number\u00a07: 4.262 against 4.250")
+    expect(sheet).to_contain_text("held until reset, the first")
+    assert watch.complaints == []
+
+
+def test_a_battery_that_nobody_controls_has_no_sheet_of_control(
+    signed_in: Page, hub: StandIn
+) -> None:
+    checks.open_battery(signed_in, hub.base_url, FAULTY)
+    expect(signed_in.get_by_role("region", name="Pack control")).to_have_count(0)
+
+
 def test_the_signals_can_be_read_by_keyboard(signed_in: Page, hub: StandIn) -> None:
     checks.open_battery(signed_in, hub.base_url, FAULTY)
     slider = signed_in.get_by_role("slider")

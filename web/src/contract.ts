@@ -78,6 +78,7 @@ export interface Battery {
   worst_finding: Finding | null;
   finding_count: number;
   open_finding_count: number;
+  pack_mode: string | null; // of a pack under control
   receipt_id: string | null;
 }
 
@@ -111,6 +112,46 @@ export interface Forecast {
   high: Column;
 }
 
+export interface PackTrouble {
+  name: string;
+  reaction: string;
+  since_unix_time_second: number;
+  value: number | null;
+  limit: number | null;
+  item: number;
+  latched: boolean;
+}
+
+export interface PackMove {
+  unix_time_second: number;
+  source: string;
+  target: string;
+  reason: string;
+}
+
+/** How a pack under control stands, by its own newest word; moves newest first. */
+export interface Pack {
+  unix_time_second: number;
+  mode: string;
+  plus_closed: boolean;
+  minus_closed: boolean;
+  precharge_closed: boolean;
+  charge_ampere: number | null;
+  discharge_ampere: number | null;
+  charge_by: string[];
+  discharge_by: string[];
+  waits_for: string;
+  cooling_fraction: number | null;
+  balancing_count: number;
+  balanced_in_second: number | null;
+  authenticity: string;
+  low_soc_fraction: number | null;
+  high_soc_fraction: number | null;
+  first_trouble: string;
+  troubles: PackTrouble[];
+  moves: PackMove[];
+}
+
 export interface BatteryRecord {
   battery: Battery;
   explanation: Explanation | null;
@@ -118,6 +159,7 @@ export interface BatteryRecord {
   forecast: Forecast | null;
   findings: Finding[];
   model: { name: string; digest: string } | null;
+  pack: Pack | null;
 }
 
 export interface Signals {

@@ -16,6 +16,7 @@ from cellwarden.domain.reading import Board, Inputs, Monitors, Reading
 from cellwarden.domain.regime import Regime, RegimeBounds
 from cellwarden.domain.remark import Remark
 from cellwarden.domain.request import Request
+from cellwarden.domain.status import Moved, PackStatus, ShownTrouble
 from cellwarden.domain.table import TABLE_KINDS, Table
 from cellwarden.domain.trouble import Diagnosis, Reaction, Trouble
 from cellwarden.domain.units import QUANTITIES, Quantity, quantity
@@ -53,9 +54,11 @@ __all__ = [
     "Life",
     "LimitTiers",
     "Monitors",
+    "Moved",
     "NotServed",
     "Ordered",
     "Pack",
+    "PackStatus",
     "Permission",
     "Plan",
     "Quantity",
@@ -69,6 +72,7 @@ __all__ = [
     "Room",
     "Series",
     "Severity",
+    "ShownTrouble",
     "Table",
     "Trouble",
     "check_name",

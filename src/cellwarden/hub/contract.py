@@ -38,6 +38,9 @@ __all__ = [
     "OrderBody",
     "OrderEvent",
     "Orders",
+    "PackBody",
+    "PackMove",
+    "PackTrouble",
     "PlanBody",
     "Refused",
     "SessionBody",
@@ -159,7 +162,7 @@ class Battery(_Body):
 
     `stale` says that nothing came for a while; a record that is sent years later is not stale,
     its `last_sample_unix_time_second` says how old it is. The worst finding is the gravest of those
-    that are open, or of all where none is.
+    that are open, or of all where none is. `pack_mode` is that of a pack under control.
     """
 
     device: str
@@ -183,6 +186,7 @@ class Battery(_Body):
     finding_count: int
     open_finding_count: int
     receipt_id: str | None
+    pack_mode: str | None = None
 
 
 class Fleet(_Body):
@@ -241,6 +245,51 @@ class Verdict(_Body):
     model: Model | None = None
 
 
+class PackTrouble(_Body):
+    """Something that the pack's own diagnostics hold against it."""
+
+    name: str
+    reaction: str
+    since_unix_time_second: float
+    value: Number
+    limit: Number
+    item: int
+    latched: bool
+
+
+class PackMove(_Body):
+    """A change of mode, and why."""
+
+    unix_time_second: float
+    source: str
+    target: str
+    reason: str
+
+
+class PackBody(_Body):
+    """How a controlled pack stands, by its own newest word; `moves` newest first."""
+
+    unix_time_second: float
+    mode: str
+    plus_closed: bool
+    minus_closed: bool
+    precharge_closed: bool
+    charge_ampere: Number
+    discharge_ampere: Number
+    charge_by: list[str]
+    discharge_by: list[str]
+    waits_for: str
+    cooling_fraction: Number
+    balancing_count: int
+    balanced_in_second: Number
+    authenticity: str
+    low_soc_fraction: Number
+    high_soc_fraction: Number
+    first_trouble: str
+    troubles: list[PackTrouble]
+    moves: list[PackMove]
+
+
 class BatteryDetail(_Body):
     """One battery with what its verdict rests on."""
 
@@ -250,6 +299,7 @@ class BatteryDetail(_Body):
     forecast: Forecast | None
     findings: list[FindingBody]
     model: Model | None
+    pack: PackBody | None = None
 
 
 class Signals(_Body):

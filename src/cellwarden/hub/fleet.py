@@ -91,10 +91,12 @@ class FleetView:
         if device is not None:
             latest = {device: latest[device]} if device in latest else {}
         now = self._hub.clock()
-        packs, findings = self._packs(device), self._findings(device)
+        packs, findings, modes = self._packs(device), self._findings(device), self._modes(device)
         self._read_verdicts(device)
         return [
-            self._battery(each, now, packs.get(name), findings.get(name), self._verdicts.get(name))
+            self._battery(
+                each, now, packs.get(name), findings.get(name), self._verdicts.get(name)
+            ).model_copy(update={"pack_mode": modes.get(name)})
             for name, each in sorted(latest.items())
         ]
 
@@ -143,6 +145,12 @@ class FleetView:
             [device],
         )
         return {name: tuple(pack) for name, pack in rows}
+
+    def _modes(self, device: str | None) -> dict[str, str]:
+        rows = self._hub.store.rows(
+            "SELECT device, mode FROM pack_status WHERE device = coalesce(?, device)", [device]
+        )
+        return dict(rows)
 
     def _findings(self, device: str | None) -> dict[str, _Found]:
         """How many, how many open, and the worst: an open one, the gravest, of these the newest."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -104,6 +104,7 @@ def _write_notes(store: Store, batch: Accepted) -> None:
     refused = [found for one in batch.notes.outcomes if (found := one.finding()) is not None]
     write_findings(store, device, sequence, "edge", (*batch.notes.findings, *refused))
     _write_outcomes(store, batch)
+    _write_status(store, batch)
     ahead = batch.manifest.last_unix_time_second - batch.received_unix_time_second
     if ahead > _AHEAD_SECOND:
         # Believed, since it is signed, but not in its time: a person has to look at the clock.
@@ -145,6 +146,25 @@ def _write_outcomes(store: Store, batch: Accepted) -> None:
                 subject=plain(f"{outcome.issuer or '?'} {outcome.sequence}"),
                 outcome=plain(f"refused: {outcome.reason}"),
             )
+
+
+def _write_status(store: Store, batch: Accepted) -> None:
+    """How the pack stands; the newest word replaces the one before, changes of mode stay."""
+    status = batch.notes.status
+    if status is None:
+        return
+    device, sequence = batch.manifest.device, batch.manifest.sequence
+    store.execute("DELETE FROM pack_status WHERE device = ?", [device])
+    store.add(
+        "pack_status",
+        device=device,
+        sequence=sequence,
+        unix_time_second=status.unix_time_second,
+        mode=status.mode,
+        body=json.dumps(asdict(replace(status, moves=()))),
+    )
+    for move in status.moves:
+        store.add("pack_move", device=device, sequence=sequence, **asdict(move))
 
 
 def write_findings(

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from functools import lru_cache
 from typing import Final
 
@@ -14,6 +15,8 @@ from cellwarden.hub.contract import (
     Device,
     Fleet,
     LedgerHead,
+    PackBody,
+    PackMove,
     Refused,
     Signals,
     Trust,
@@ -31,6 +34,7 @@ __all__ = ["Views"]
 _FINDINGS: Final = 200
 _REFUSED: Final = 200
 _ACCEPTED: Final = 50
+_MOVES: Final = 30
 
 
 class Views:
@@ -64,7 +68,25 @@ class Views:
             forecast=verdict.forecast,
             findings=[finding_of(row) for row in rows],
             model=verdict.model,
+            pack=self._pack(device),
         )
+
+    def _pack(self, device: str) -> PackBody | None:
+        """How the pack stands, if it is under control of its device."""
+        rows = self._hub.store.rows("SELECT body FROM pack_status WHERE device = ?", [device])
+        if not rows:
+            return None
+        moves = self._hub.store.rows(
+            "SELECT unix_time_second, source, target, reason FROM pack_move WHERE device = ?"
+            " ORDER BY unix_time_second DESC, rowid DESC LIMIT ?",
+            [device, _MOVES],
+        )
+        body = json.loads(rows[0][0])
+        body["moves"] = [
+            PackMove(unix_time_second=at, source=source, target=target, reason=reason)
+            for at, source, target, reason in moves
+        ]
+        return PackBody(**body)
 
     def signals(self, device: str, start: float | None, stop: float | None, points: int) -> Signals:
         """A battery's readings between two times."""

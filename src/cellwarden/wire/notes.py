@@ -1,16 +1,18 @@
-"""What a device says beside its frames: its pack, what it found, what became of orders."""
+"""What a device says beside its frames: its pack, how it stands, findings, orders."""
 
 import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cellwarden.domain import Finding, Severity
+from cellwarden.domain import Finding, PackStatus, Severity
 from cellwarden.errors import DecodeError
 from cellwarden.trust.envelope import from_cbor, to_cbor
 from cellwarden.wire.obedience import LONGEST_MESSAGE, Outcome, Reason
+from cellwarden.wire.status import hear_status, tell_status
 
 __all__ = ["Notes", "PackNote"]
 
+_PARTS: Final = frozenset({"pack", "findings", "orders", "status"})
 _SEVERITIES: Final = frozenset(Severity)
 _REASONS: Final = frozenset(Reason)
 _DIGEST_BYTES: Final = 32
@@ -36,6 +38,7 @@ class Notes:
     pack: PackNote | None = None
     findings: tuple[Finding, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    status: PackStatus | None = None
 
     def encode(self) -> bytes:
         """As bytes; an empty note is empty, and a number that is none is left out."""
@@ -49,6 +52,8 @@ class Notes:
             told["findings"] = [_tell(finding) for finding in self.findings]
         if self.outcomes:
             told["orders"] = [_tell_outcome(outcome) for outcome in self.outcomes]
+        if self.status is not None:
+            told["status"] = tell_status(self.status)
         return to_cbor(told) if told else b""
 
     @staticmethod
@@ -61,11 +66,12 @@ class Notes:
         if not data:
             return Notes()
         match from_cbor(data, "the notes"):
-            case {**told} if told and set(told) <= {"pack", "findings", "orders"}:
+            case {**told} if told and set(told) <= _PARTS:
                 notes = Notes(
                     _hear_pack(told["pack"]) if "pack" in told else None,
                     _hear_findings(told.get("findings", [])),
                     _hear_outcomes(told.get("orders", [])),
+                    hear_status(told["status"]) if "status" in told else None,
                 )
             case _:
                 raise _no_notes()
