@@ -54,7 +54,7 @@ from cellwarden.wire.obedience import Rules
 __all__ = ["Controller", "run_controlled"]
 
 _RETRY_SECOND: Final = 1.0
-_LAST_SECOND: Final = 10.0  # for what was read, when it is told to stop
+_LAST_SECOND: Final = 3.0  # for what was read, when it is told to stop
 
 
 @dataclass(slots=True)
