@@ -12,6 +12,7 @@ from cellwarden.domain import (
     Frame,
     Inputs,
     Monitors,
+    Ordered,
     Pack,
     Reading,
     Request,
@@ -19,6 +20,7 @@ from cellwarden.domain import (
 )
 from cellwarden.domain.cell import Cell, tiers
 from cellwarden.edge.control_loop import Decision
+from cellwarden.edge.drivers.seam import Live
 from cellwarden.errors import UnavailableError
 
 T = 1_800_000_000.0
@@ -92,6 +94,24 @@ class TablePack:
         return self.commands[-1][1]
 
 
-def closing(_reading: Reading, _soc: Charge | None, **more: Any) -> Decision:
-    """A control that always serves."""
-    return Decision(Command(CLOSED, 50.0, 100.0, charge_current_ampere=30.0), **more)
+def closing(_reading: Reading, _soc: Charge | None, ordered: Ordered, **more: Any) -> Decision:
+    """A control that always serves, and keeps to what is ordered."""
+    curb = ordered.curb
+    charge = min(50.0, curb.high_charge_current_ampere)
+    discharge = min(100.0, curb.high_discharge_current_ampere)
+    return Decision(Command(CLOSED, charge, discharge), **more)
+
+
+@dataclass
+class Recorded:
+    """A pack whose commands are looked at on their way."""
+
+    pack: Live
+    last: Command | None = None
+
+    def read(self) -> Reading:
+        return self.pack.read()
+
+    def write(self, command: Command) -> None:
+        self.last = command
+        self.pack.write(command)

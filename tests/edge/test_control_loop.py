@@ -63,7 +63,7 @@ def test_the_pack_is_open_after_the_loop_however_it_ends(make: Make) -> None:
     assert table.last == SAFE
     assert table.commands[-2][1].contactors == CLOSED
 
-    def broken(_reading: Reading, _soc: Charge | None) -> Decision:
+    def broken(_reading: Reading, _soc: Charge | None, _ordered: Ordered) -> Decision:
         raise ZeroDivisionError
 
     loop, table, _ = make(broken)
@@ -99,7 +99,7 @@ def test_a_pack_that_is_silent_for_a_moment_keeps_its_contactors_and_for_long_do
 
 @pytest.mark.parametrize("error", [UnavailableError("dead"), DataError("nonsense")])
 def test_a_control_that_cannot_decide_opens_the_pack(make: Make, error: Exception) -> None:
-    def dumb(_reading: Reading, _soc: Charge | None) -> Decision:
+    def dumb(_reading: Reading, _soc: Charge | None, _ordered: Ordered) -> Decision:
         raise error
 
     loop, table, _ = make(dumb)
@@ -122,8 +122,8 @@ def test_overruns_are_counted_told_and_not_made_up_for(make: Make) -> None:
 
 
 def test_what_a_control_finds_is_told_and_bounded(make: Make) -> None:
-    def loud(reading: Reading, soc: Charge | None) -> Decision:
-        return closing(reading, soc, findings=(Finding("x", Severity.INFO, "", 0.0, "x"),))
+    def loud(reading: Reading, soc: Charge | None, ordered: Ordered) -> Decision:
+        return closing(reading, soc, ordered, findings=(Finding("x", Severity.INFO, "", 0.0, "x"),))
 
     loop, _, _ = make(loud)
     run(loop, 400)
@@ -136,8 +136,8 @@ def test_what_a_control_finds_is_told_and_bounded(make: Make) -> None:
 def test_a_change_is_worth_a_frame_of_its_own(make: Make) -> None:
     seen = iter(range(100))
 
-    def control(reading: Reading, soc: Charge | None) -> Decision:
-        return closing(reading, soc, changed=next(seen) == 13)
+    def control(reading: Reading, soc: Charge | None, ordered: Ordered) -> Decision:
+        return closing(reading, soc, ordered, changed=next(seen) == 13)
 
     loop, _, queue = make(control)
     run(loop, 25)

@@ -12,6 +12,7 @@ from cellwarden.edge.device_config import (
     LoopPart,
     OrdersPart,
     PackPart,
+    ProtectorPart,
     RoomPart,
     has_device_config,
     read_device_config,
@@ -19,6 +20,7 @@ from cellwarden.edge.device_config import (
 )
 from cellwarden.errors import UsageError
 
+PROTECTOR = ProtectorPart(2.0, 4.4, -20.0, 60.0, -30.0, 70.0, 150.0, 400.0)
 PLAIN = DeviceConfig(PackPart("NMC", 50.0, 12))
 
 
@@ -61,6 +63,7 @@ def test_cells_side_by_side_carry_more_and_own_bounds_less() -> None:
         (pack(high_discharge_current_ampere=-1.0), "high_discharge_current_ampere"),
         (pack(low_soc_fraction=0.9, high_soc_fraction=0.1), "window of charge"),
         (changed(loop=LoopPart(period_second=0.001)), "loop.period_second"),
+        (changed(loop=LoopPart(period_second=0.2)), "loop.period_second"),
         (changed(loop=LoopPart(frame_second=100.0)), "loop.frame_second"),
         (changed(loop=LoopPart(silent_second=0.1)), "loop.silent_second"),
         (changed(loop=LoopPart(batch_frames=0)), "loop.batch_frames"),

@@ -1,4 +1,4 @@
-"""The fixed cycle of a controlled pack: read, estimate, decide, tighten, write.
+"""The fixed cycle of a controlled pack: read, estimate, decide, write.
 
 Rules
 - The loop touches no disk and no network: frames go into a queue, orders come out of memory.
@@ -30,7 +30,6 @@ from cellwarden.edge.drivers.seam import Live
 from cellwarden.edge.frame_queue import FrameQueue
 from cellwarden.edge.inference import ChargeSense, HealthSense, StrangeSense
 from cellwarden.edge.pace import Pace
-from cellwarden.edge.tighten import asked, tightened
 from cellwarden.edge.watchdog import SAFE, Guarded, Watchdog
 from cellwarden.errors import EDGE_REACTION, DataError, Error, UnavailableError, look_up
 
@@ -51,9 +50,9 @@ class Decision:
 
 
 class Control(Protocol):
-    """Decides what the pack does next; it keeps its own state."""
+    """Decides what the pack does next within its limits and orders; it keeps its own state."""
 
-    def __call__(self, reading: Reading, soc: Charge | None) -> Decision:
+    def __call__(self, reading: Reading, soc: Charge | None, ordered: Ordered) -> Decision:
         """The decision of one cycle."""
         ...
 
@@ -136,9 +135,8 @@ class ControlLoop:
         due = self._first or now - self._framed >= self._settings.frame_second - _EARLY_SECOND
         if due:
             self._soc = self._charge.step(reading.frame)
-        ordered = self._ordered()
-        decision = self._control(asked(reading, ordered), self._soc)
-        self._guarded.write(tightened(decision.command, ordered, reading, self._soc))
+        decision = self._control(reading, self._soc, self._ordered())
+        self._guarded.write(decision.command)
         self._heard, self._opened = now, False
         self.state = decision.state
         self._tell(decision.findings)

@@ -26,7 +26,6 @@ from cellwarden.edge.agent import Agent, Sender, Watch, keep_sending
 from cellwarden.edge.clock import TrustedClock
 from cellwarden.edge.config import open_device, open_journal, open_outbox, open_transport
 from cellwarden.edge.control_loop import ControlLoop
-from cellwarden.edge.decision import PackControl
 from cellwarden.edge.device_config import Described, DeviceConfig, read_device_config
 from cellwarden.edge.drivers.seam import Live
 from cellwarden.edge.frame_queue import FrameQueue
@@ -55,7 +54,7 @@ from cellwarden.wire.obedience import Rules
 __all__ = ["Controller", "run_controlled"]
 
 _RETRY_SECOND: Final = 1.0
-_LAST_SECOND: Final = 10.0  # for what was read, when it is told to stop
+_LAST_SECOND: Final = 3.0  # for what was read, when it is told to stop
 
 
 @dataclass(slots=True)
@@ -117,7 +116,7 @@ class Controller:
         self._stack = ExitStack()
         try:
             _lock_out_others(folder, self._stack)
-            self._open(folder, config, told, live or open_live(config, told.pack), on_trip)
+            self._open(folder, config, told, live or open_live(config, told), on_trip)
         except BaseException:
             self._stack.close()
             raise
@@ -154,7 +153,7 @@ class Controller:
         self.watchdog = Watchdog(guarded, limit_second=told.settings.silent_second, on_trip=on_trip)
         self.loop = ControlLoop(
             live,
-            PackControl(told.pack, told.room),
+            told.control,
             self.queue,
             senses(told.pack, models),
             guarded=guarded,

@@ -1,11 +1,20 @@
-"""The control of a pack as the loop calls it."""
+"""The control of a pack as the loop calls it: the pure step, and its state from cycle to cycle."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from cellwarden.control import machine
-from cellwarden.control.machine_state import MachineConfig, MachineState, machine_of
-from cellwarden.control.situation import situation_of
-from cellwarden.domain import Board, Charge, Command, Diagnosis, Pack, Reading, Room
+from cellwarden.control.orders import Terms
+from cellwarden.control.step import Believed, Control, ControlState, begin, control_of, step
+from cellwarden.domain import (
+    Board,
+    CellLimits,
+    Charge,
+    Curb,
+    Finding,
+    Ordered,
+    Pack,
+    Reading,
+    Severity,
+)
 from cellwarden.edge.control_loop import Decision
 
 __all__ = ["PackControl"]
@@ -13,27 +22,42 @@ __all__ = ["PackControl"]
 
 @dataclass(slots=True)
 class PackControl:
-    """Keeps what the pure step needs from one cycle to the next."""
+    """Keeps what the step needs from one cycle to the next.
+
+    `own` are the pack's own bounds below its table's; whatever is ordered comes on top of them.
+    """
 
     pack: Pack
-    room: Room
     board: Board = field(default_factory=Board)
-    _config: MachineConfig = field(init=False)
-    _state: MachineState = field(init=False, default_factory=machine.start)
+    protector: CellLimits | None = None
+    own: Curb = field(default_factory=Curb)
+    _control: Control = field(init=False)
+    _state: ControlState | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._config = machine_of(self.pack, self.board)
+        self._control = control_of(self.pack, self.board, self.protector)
 
-    def __call__(self, reading: Reading, soc: Charge | None) -> Decision:  # noqa: ARG002  the limits will
+    def __call__(self, reading: Reading, soc: Charge | None, ordered: Ordered) -> Decision:
         """The decision of one cycle."""
-        before = self._state.mode
-        self._state, ruling = machine.step(
-            self._config, self._state, situation_of(reading, Diagnosis())
+        if self._state is None:
+            self._state = begin(self._control, len(reading.frame.cell_temperature_celsius))
+        bounded = replace(ordered, curb=self.own.both(ordered.curb))
+        self._state, told = step(self._control, self._state, reading, Believed(soc), Terms(bounded))
+        at = reading.frame.unix_time_second
+        moves = tuple(
+            Finding(
+                kind="mode",
+                severity=Severity.INFO,
+                signal="contactors",
+                unix_time_second=at,
+                message=f"{move.source} to {move.target}: {move.reason}"[:200],
+            )
+            for move in told.moves
         )
-        command = Command(
-            ruling.contactors,
-            ruling.permit_fraction * self.room.high_charge_current_ampere,
-            ruling.permit_fraction * self.room.high_discharge_current_ampere,
+        return Decision(
+            told.command,
+            told.diagnosis.troubles,
+            moves,
+            changed=bool(told.moves),
+            state=str(told.mode),
         )
-        changed = self._state.mode is not before
-        return Decision(command, changed=changed, state=str(self._state.mode))

@@ -95,7 +95,7 @@ def _config(folder: Path) -> DeviceConfig:
 
 def _driver(folder: Path) -> Seen:
     config = _config(folder)
-    open_live(config, config.described(folder.name).pack)
+    open_live(config, config.described(folder.name))
     return Seen("driver", _GOOD, config.driver.kind)
 
 

@@ -5,22 +5,40 @@ chemistry's table allows; a file that loosens one is refused, like an order that
 """
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
-from cellwarden.domain import Cell, Pack, Request, Room, check_name, chemistry_named
+from cellwarden.domain import (
+    Board,
+    Cell,
+    CellLimits,
+    Curb,
+    Pack,
+    Request,
+    Room,
+    check_name,
+    chemistry_named,
+)
 from cellwarden.domain.cell import tiers
 from cellwarden.edge.control_loop import Settings
+from cellwarden.edge.decision import PackControl
 from cellwarden.errors import Error, UsageError
 from cellwarden.trust.keys import write_durably
 from cellwarden.wire.notes import PackNote
 
-__all__ = ["DeviceConfig", "has_device_config", "read_device_config", "write_device_config"]
+__all__ = [
+    "Described",
+    "DeviceConfig",
+    "has_device_config",
+    "read_device_config",
+    "write_device_config",
+]
 
 _FILE: Final = "device.toml"
-_PERIODS: Final = (0.02, 1.0)
+_PERIODS: Final = (0.02, 0.1)  # the fault table allows no slower cycle
 _FRAMES: Final = (1.0, 60.0)
 _BATCH: Final = (1, 3600)
 _SMALLEST_ROOM_BYTES: Final = 1 << 20
@@ -40,6 +58,19 @@ class PackPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     high_discharge_current_ampere: float | None = None
     low_soc_fraction: float = 0.0
     high_soc_fraction: float = 1.0
+
+
+class ProtectorPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Limits of the hardware protector, a cell's, from its data sheet: nothing goes beyond them."""
+
+    low_voltage_volt: float
+    high_voltage_volt: float
+    low_charge_temperature_celsius: float
+    high_charge_temperature_celsius: float
+    low_discharge_temperature_celsius: float
+    high_discharge_temperature_celsius: float
+    high_charge_current_ampere: float
+    high_discharge_current_ampere: float
 
 
 class DriverPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -78,6 +109,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     """All of it."""
 
     pack: PackPart
+    protector: ProtectorPart | None = None
     driver: DriverPart = DriverPart()
     loop: LoopPart = LoopPart()
     room: RoomPart = RoomPart()
@@ -103,7 +135,19 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
             part.series_count,
             part.parallel_count,
         )
-        return Described(pack, _room(part, pack), self._note(), self._settings())
+        room = _room(part, pack)
+        edge = self.protector
+        protector = None if edge is None else CellLimits(**msgspec.structs.asdict(edge))
+        settings = self._settings()
+        board = Board(period_second=settings.period_second, has_authentication=False)
+        own = Curb(
+            part.high_charge_current_ampere or inf,
+            part.high_discharge_current_ampere or inf,
+            part.low_soc_fraction,
+            part.high_soc_fraction,
+        )
+        control = PackControl(pack, board, protector, own)
+        return Described(pack, room, self._note(), settings, board, control)
 
     def _note(self) -> PackNote:
         part = self.pack
@@ -136,12 +180,14 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A device's file, worked out."""
+    """A device's file, worked out; `control` is fresh, and keeps the state of one run."""
 
     pack: Pack
     room: Room
     note: PackNote
     settings: Settings
+    board: Board
+    control: PackControl
 
 
 def _room(part: PackPart, pack: Pack) -> Room:

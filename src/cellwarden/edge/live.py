@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cellwarden.domain import Command, Pack, Reading, Request
-from cellwarden.edge.device_config import DeviceConfig
+from cellwarden.domain import Command, Reading, Request
+from cellwarden.edge.device_config import Described, DeviceConfig
 from cellwarden.edge.drivers.emulated import EmulatedPack, emulate
 from cellwarden.edge.drivers.seam import Live
 from cellwarden.errors import UsageError
@@ -37,17 +37,18 @@ class Asking:
         self.pack.write(command)
 
 
-def open_live(config: DeviceConfig, pack: Pack) -> Live:
+def open_live(config: DeviceConfig, told: Described) -> Live:
     """The pack as its driver has it.
 
     Raises:
         UsageError: the driver's options do not fit.
     """
-    return Asking(_emulated(config, pack), Request(config.driver.request))
+    return Asking(_emulated(config, told), Request(config.driver.request))
 
 
-def _emulated(config: DeviceConfig, pack: Pack) -> Live:
+def _emulated(config: DeviceConfig, told_of: Described) -> Live:
     """A pack of the twin behind real bytes; each reading is one period of it."""
+    pack = told_of.pack
     told: dict[str, Any] = {
         "start_unix_time_second": time.time(),
         "duration_second": _FOREVER_SECOND,
@@ -65,4 +66,4 @@ def _emulated(config: DeviceConfig, pack: Pack) -> Live:
         raise UsageError(
             f"driver.options: {error}", hint="They are those of the twin: see docs/agent.md."
         ) from error
-    return emulate(EmulatedPack(Hardware(twin)))
+    return emulate(EmulatedPack(Hardware(twin, told_of.board)))
