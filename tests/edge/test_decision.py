@@ -23,12 +23,17 @@ def run(
 
 
 def test_a_pack_connects_and_each_change_of_mode_is_told_once() -> None:
-    _, decisions = run(DeviceConfig(PackPart("NMC", 50.0, 12)), 30)
+    described, decisions = run(DeviceConfig(PackPart("NMC", 50.0, 12)), 30)
     assert decisions[-1].state == "connected"
     assert decisions[-1].command.contactors.closed
-    told = [one.message for decision in decisions for one in decision.findings]
-    assert len(told) == len(set(told)) == sum(decision.changed for decision in decisions)
-    assert any(line.startswith("precharge to connected") for line in told)
+    status = described.control.standing.take()
+    assert status is not None
+    assert len(status.moves) == sum(decision.changed for decision in decisions)
+    assert ("precharge", "connected") in [(one.source, one.target) for one in status.moves]
+    assert status.mode == "connected"
+    again = described.control.standing.take()
+    assert again is not None
+    assert again.moves == ()
 
 
 def test_the_packs_own_bounds_hold_under_every_order() -> None:

@@ -129,7 +129,7 @@ class Agent:
         started = self._spent("watch", started)
         more = Notes() if self._beside is None else self._beside.notes()
         found = (*findings, *more.findings, *self._losses(frames))
-        notes = Notes(self._pack, found, more.outcomes)
+        notes = Notes(self._pack, found, more.outcomes, more.status)
         message, state = self._make(frames, notes, state)
         started = self._spent("sign and seal", started)
         state = replace(state, position=self._driver.position(), estimator=estimator)

@@ -34,6 +34,7 @@ from cellwarden.edge.live import open_live
 from cellwarden.edge.models import Models, load_models
 from cellwarden.edge.orders import OrderDesk
 from cellwarden.edge.outbox import Outbox
+from cellwarden.edge.standing import Standing
 from cellwarden.edge.transport import Courier
 from cellwarden.edge.watch import PackWatch
 from cellwarden.edge.watchdog import Guarded, Watchdog, notify
@@ -65,6 +66,7 @@ class _Beside:
     loop: ControlLoop
     queue: FrameQueue
     models: Models
+    standing: Standing
     told_models: bool = False
 
     def notes(self) -> Notes:
@@ -74,7 +76,8 @@ class _Beside:
         found = [*orders.findings, *self.loop.take_findings(), *self.queue.findings(now)]
         if not self.told_models:
             found += self.models.findings(now)
-        return Notes(findings=tuple(found), outcomes=orders.outcomes)
+        status = self.standing.take()
+        return Notes(findings=tuple(found), outcomes=orders.outcomes, status=status)
 
     def told(self, notes: Notes) -> None:
         """It is in the outbox."""
@@ -171,7 +174,7 @@ class Controller:
             pack=told.note,
             batch_frames=config.loop.batch_frames,
             watch=_with_own_charge(PackWatch(told.pack)),
-            beside=_Beside(self.desk, self.loop, self.queue, models),
+            beside=_Beside(self.desk, self.loop, self.queue, models, told.control.standing),
             report=self._report,
         )
 

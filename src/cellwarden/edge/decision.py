@@ -9,13 +9,12 @@ from cellwarden.domain import (
     CellLimits,
     Charge,
     Curb,
-    Finding,
     Ordered,
     Pack,
     Reading,
-    Severity,
 )
 from cellwarden.edge.control_loop import Decision
+from cellwarden.edge.standing import Standing
 
 __all__ = ["PackControl"]
 
@@ -31,6 +30,7 @@ class PackControl:
     board: Board = field(default_factory=Board)
     protector: CellLimits | None = None
     own: Curb = field(default_factory=Curb)
+    standing: Standing = field(init=False, default_factory=Standing)
     _control: Control = field(init=False)
     _state: ControlState | None = field(init=False, default=None)
 
@@ -43,21 +43,10 @@ class PackControl:
             self._state = begin(self._control, len(reading.frame.cell_temperature_celsius))
         bounded = replace(ordered, curb=self.own.both(ordered.curb))
         self._state, told = step(self._control, self._state, reading, Believed(soc), Terms(bounded))
-        at = reading.frame.unix_time_second
-        moves = tuple(
-            Finding(
-                kind="mode",
-                severity=Severity.INFO,
-                signal="contactors",
-                unix_time_second=at,
-                message=f"{move.source} to {move.target}: {move.reason}"[:200],
-            )
-            for move in told.moves
-        )
+        self.standing.note(told, reading.frame.unix_time_second)
         return Decision(
             told.command,
             told.diagnosis.troubles,
-            moves,
             changed=bool(told.moves),
             state=str(told.mode),
         )
