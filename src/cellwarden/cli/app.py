@@ -428,6 +428,48 @@ def device_run(name: str, home: HomeOption = None) -> None:
     run_device(Home.find(home), name)
 
 
+@device.command("adapt")
+def device_adapt(
+    name: str,
+    home: HomeOption = None,
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Act, do not only propose.")] = False,
+    high_soc: Annotated[float, typer.Option(help="Lowest full charge that it may choose.")] = 0.7,
+    low_soc: Annotated[float, typer.Option(help="Highest empty charge that it may choose.")] = 0.15,
+    charge_rate: Annotated[float, typer.Option(help="Slowest charge, 1/h.")] = 0.1,
+    cooling: Annotated[float, typer.Option(help="Earliest cooling, in °C.")] = 30.0,
+    missed_days: Annotated[float, typer.Option(help="Share of days that may fall short.")] = 0.02,
+    missed_charge: Annotated[float, typer.Option(help="Share of charge likewise.")] = 0.005,
+    days: Annotated[float, typer.Option(help="How long these bounds hold.")] = 365.0,
+) -> None:
+    """Let a device adapt to its user, within bounds that you sign."""
+    from cellwarden.cli.adapting import Leash, adapt_command
+    from cellwarden.cli.home import Home
+    from cellwarden.domain import Regime
+
+    gentle = Regime(low_soc, high_soc, charge_rate, cooling)
+    leash = Leash(apply, gentle, Regime(), missed_days, missed_charge, days)
+    adapt_command(Home.find(home), name, leash)
+
+
+@device.command("wish")
+def device_wish(
+    name: str,
+    setting: Annotated[str, typer.Argument(help="What to set, e.g. high_soc_fraction.")] = "",
+    value: Annotated[float, typer.Argument(help="To what.")] = 0.0,
+    home: HomeOption = None,
+    *,
+    days: Annotated[float, typer.Option(help="For how long it is left alone.")] = 7.0,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the newest change back.")] = False,
+) -> None:
+    """Overrule what a pack has adapted, or take its newest change back."""
+    from cellwarden.cli.adapting import wish_command
+    from cellwarden.cli.home import Home
+    from cellwarden.edge.adapting import Wish
+
+    wish_command(Home.find(home), name, Wish(setting, value, days if setting else 0.0, undo))
+
+
 @device.command("allow")
 def device_allow(
     name: str,

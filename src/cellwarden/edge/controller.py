@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from cellwarden.domain import Finding, Frames, Pack
+from cellwarden.edge.adapting import Adapter
 from cellwarden.edge.agent import Agent, Sender, Watch, keep_sending
 from cellwarden.edge.clock import TrustedClock
 from cellwarden.edge.config import open_device, open_journal, open_outbox, open_transport
@@ -85,12 +86,12 @@ class _Beside:
         self.desk.told(notes)
 
 
-def _with_own_charge(watch: PackWatch) -> Watch:
+def _with_own_charge(watch: PackWatch, adapter: Adapter) -> Watch:
     """The guard beside the loop: its own estimate serves the guard, the loop's is sent."""
 
     def look(frames: Frames, state: bytes) -> tuple[Frames, tuple[Finding, ...], bytes]:
         _, findings, state = watch(frames, state)
-        return frames, findings, state
+        return frames, (*findings, *adapter.look(frames)), state
 
     return look
 
@@ -143,6 +144,10 @@ class Controller:
         speaks_for = frozenset(config.orders.hub_speaks_for)
         rules = Rules(device.name, told.room, models.obeyed, speaks_for)
         self.desk = OrderDesk(outbox, rules, authority, clock)
+        adapter = Adapter(
+            folder, device.name, told.pack, outbox, roots=Roots(authority), now=clock.now
+        )
+        told.control.regime = lambda: adapter.regime
         quota = config.room.quota_bytes
         journal = self._stack.enter_context(closing(open_journal(folder)))
         self.queue = FrameQueue(
@@ -173,7 +178,7 @@ class Controller:
             outbox,
             pack=told.note,
             batch_frames=config.loop.batch_frames,
-            watch=_with_own_charge(PackWatch(told.pack)),
+            watch=_with_own_charge(PackWatch(told.pack), adapter),
             beside=_Beside(self.desk, self.loop, self.queue, models, told.control.standing),
             report=self._report,
         )

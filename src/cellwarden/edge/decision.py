@@ -1,5 +1,6 @@
 """The control of a pack as the loop calls it: the pure step, and its state from cycle to cycle."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cellwarden.control.orders import Terms
@@ -12,6 +13,7 @@ from cellwarden.domain import (
     Ordered,
     Pack,
     Reading,
+    Regime,
 )
 from cellwarden.edge.control_loop import Decision
 from cellwarden.edge.standing import Standing
@@ -23,13 +25,15 @@ __all__ = ["PackControl"]
 class PackControl:
     """Keeps what the step needs from one cycle to the next.
 
-    `own` are the pack's own bounds below its table's; whatever is ordered comes on top of them.
+    `own` are the pack's own bounds below its table's; whatever is ordered comes on top of them,
+    and so does the regime that the device has adapted to.
     """
 
     pack: Pack
     board: Board = field(default_factory=Board)
     protector: CellLimits | None = None
     own: Curb = field(default_factory=Curb)
+    regime: Callable[[], Regime | None] = lambda: None
     standing: Standing = field(init=False, default_factory=Standing)
     _control: Control = field(init=False)
     _state: ControlState | None = field(init=False, default=None)
@@ -42,8 +46,10 @@ class PackControl:
         if self._state is None:
             self._state = begin(self._control, len(reading.frame.cell_temperature_celsius))
         bounded = replace(ordered, curb=self.own.both(ordered.curb))
-        self._state, told = step(self._control, self._state, reading, Believed(soc), Terms(bounded))
-        self.standing.note(told, reading.frame.unix_time_second)
+        regime = self.regime()
+        terms = Terms(bounded, regime)
+        self._state, told = step(self._control, self._state, reading, Believed(soc), terms)
+        self.standing.note(told, reading.frame.unix_time_second, regime=regime)
         return Decision(
             told.command,
             told.diagnosis.troubles,
