@@ -24,7 +24,7 @@ from cellwarden.trust.pack_proof import (
     Pairing,
     Question,
     judge,
-    pair,
+    read_answer,
 )
 from trust.making import NOW, Certified, authority, certify
 
@@ -57,7 +57,7 @@ def roots() -> Roots:
 
 def paired(pack: PackElement) -> Pairing:
     question = ask()
-    return pair(pack.answer(question.encode()), question, roots(), NOW)
+    return read_answer(pack.answer(question.encode()), question, roots(), NOW)
 
 
 def test_the_paired_pack_is_genuine_again_and_again() -> None:
@@ -184,9 +184,9 @@ def test_a_revoked_pack_is_foreign() -> None:
 def test_pairing_is_refused_to_what_proves_no_pack() -> None:
     question = ask()
     with pytest.raises(IdentityError):
-        pair(_foreign(element(certified()), question), question, roots(), NOW)
+        read_answer(_foreign(element(certified()), question), question, roots(), NOW)
     with pytest.raises(DecodeError):
-        pair(b"", question, roots(), NOW)
+        read_answer(b"", question, roots(), NOW)
 
 
 @given(st.binary(max_size=200))

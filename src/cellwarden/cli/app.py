@@ -428,6 +428,20 @@ def device_run(name: str, home: HomeOption = None) -> None:
     run_device(Home.find(home), name)
 
 
+@device.command("pair")
+def device_pair(
+    name: str,
+    home: HomeOption = None,
+    *,
+    pack: Annotated[str, typer.Option(help="Name of a pack that has no key yet.")] = "",
+) -> None:
+    """Pair a device with its pack: from then on another or a cloned one is found."""
+    from cellwarden.cli.home import Home
+    from cellwarden.cli.pairing import pair_command
+
+    pair_command(Home.find(home), name, pack)
+
+
 @device.command("adapt")
 def device_adapt(
     name: str,

@@ -180,6 +180,10 @@ class Home:
         )
         return folder
 
+    def certify(self, asked: bytes, identity: Identity) -> x509.Certificate:
+        """A certificate of the authority for whoever holds the key of the request."""
+        return self._issue(self.authority(), asked, identity)
+
     def revoke(self, name: str) -> int:
         """Revoke every certificate of a device; gives how many there were."""
         issued = [row for row in self._issued() if row["uri"] == Identity("device", name).uri()]

@@ -35,6 +35,7 @@ from cellwarden.edge.live import open_live
 from cellwarden.edge.models import Models, load_models
 from cellwarden.edge.orders import OrderDesk
 from cellwarden.edge.outbox import Outbox
+from cellwarden.edge.pack_identity import ASK_SECOND, PackIdentity, element_of
 from cellwarden.edge.standing import Standing
 from cellwarden.edge.transport import Courier
 from cellwarden.edge.watch import PackWatch
@@ -68,6 +69,7 @@ class _Beside:
     queue: FrameQueue
     models: Models
     standing: Standing
+    identity: PackIdentity
     told_models: bool = False
 
     def notes(self) -> Notes:
@@ -75,6 +77,7 @@ class _Beside:
         orders = self.desk.notes()
         now = self.desk.clock.now()
         found = [*orders.findings, *self.loop.take_findings(), *self.queue.findings(now)]
+        found += self.identity.take_findings()
         if not self.told_models:
             found += self.models.findings(now)
         status = self.standing.take()
@@ -148,6 +151,10 @@ class Controller:
             folder, device.name, told.pack, outbox, roots=Roots(authority), now=clock.now
         )
         told.control.regime = lambda: adapter.regime
+        self.identity = PackIdentity(
+            device.name, element_of(folder), outbox, Roots(authority), clock.now
+        )
+        told.control.identity = self.identity
         quota = config.room.quota_bytes
         journal = self._stack.enter_context(closing(open_journal(folder)))
         self.queue = FrameQueue(
@@ -179,7 +186,9 @@ class Controller:
             pack=told.note,
             batch_frames=config.loop.batch_frames,
             watch=_with_own_charge(PackWatch(told.pack), adapter),
-            beside=_Beside(self.desk, self.loop, self.queue, models, told.control.standing),
+            beside=_Beside(
+                self.desk, self.loop, self.queue, models, told.control.standing, self.identity
+            ),
             report=self._report,
         )
 
@@ -199,12 +208,14 @@ class Controller:
             Error: that of the thread that failed.
         """
         self._warm_up()
+        self.identity.ask()
         threads = {
             name: threading.Thread(target=self._guard, args=(what,), name=name, daemon=True)
             for name, what in (
                 ("batches", self._make),
                 ("sender", self._send),
                 ("orders", self._ask),
+                ("identity", self._recognise),
             )
         }
         for thread in threads.values():
@@ -251,6 +262,13 @@ class Controller:
             keep_sending(sender, self._stopping.is_set, self._report)
         except Error as error:  # the hub refuses for good; what is read is kept, and thinned out
             self._report(error)
+
+    def _recognise(self) -> None:
+        while not self._stopping.wait(ASK_SECOND):
+            try:
+                self.identity.ask()
+            except Error as error:  # an answer that cannot be kept does not count
+                self._report(error)
 
     def _ask(self) -> None:
         courier: Courier = self._transport

@@ -37,7 +37,6 @@ __all__ = [
     "Question",
     "Verdict",
     "judge",
-    "pair",
     "read_answer",
 ]
 
@@ -222,15 +221,6 @@ def judge(
         )
         return Verdict(Authenticity.CLONED, reason, pairing, found.pack)
     return Verdict(Authenticity.GENUINE, "the paired pack", found, found.pack)
-
-
-def pair(answer: bytes, question: Question, roots: Roots, unix_time_second: float) -> Pairing:
-    """Pair with the pack that answers; a technician's deed.
-
-    Raises:
-        DecodeError, SealError, IdentityError: the answer does not prove a pack of the authority.
-    """
-    return read_answer(answer, question, roots, unix_time_second)
 
 
 def read_answer(
