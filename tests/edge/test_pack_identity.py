@@ -61,7 +61,7 @@ def outcome(identity: PackIdentity) -> Authenticity:
 def test_the_paired_pack_is_known_again_after_restarts(identity: Open) -> None:
     for _ in range(3):
         one = identity()
-        assert one.authenticity == "silent", "before it has answered"
+        assert one.known == ("silent", "pack-of-bms-1"), "before it has answered"
         assert outcome(one) is Authenticity.GENUINE
         assert one.take_findings() == []
         permission = one.permission(0.1, closed=True)
@@ -124,7 +124,7 @@ def test_nobody_who_was_not_paired_is_asked(home: Home) -> None:
         one = PackIdentity("bms-3", None, outbox, roots, time.time)
         assert one.ask() is None
         assert one.permission(0.1, closed=True) is None
-        assert one.authenticity == ""
+        assert one.known == ("", "")
     with pytest.raises(UsageError):
         pair_command(home, "nobody", "")
 

@@ -41,7 +41,7 @@ def test_the_newest_decision_is_told_in_the_worlds_time_and_moves_once() -> None
     standing = Standing()
     moved = Move(99.0, Mode.PRECHARGE, next(iter(Event)), Mode.CONNECTED, "link at pack voltage")
     standing.note(decision(moved), 1e9)
-    standing.note(decision(), 1e9 + 0.1, "genuine", Regime(0.1, 0.8))
+    standing.note(decision(), 1e9 + 0.1, ("genuine", "P-1"), Regime(0.1, 0.8))
     status = standing.take()
     assert status is not None
     assert (status.mode, status.plus_closed, status.balancing_count) == ("connected", True, 2)

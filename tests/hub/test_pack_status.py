@@ -64,3 +64,18 @@ def test_the_newest_word_is_told_with_every_change_of_mode(own: Site) -> None:
     }
     assert fleet == {"pack-1": "error", "pack-2": None}
     assert viewer.get("/api/batteries/pack-2").json()["pack"] is None
+
+
+def test_a_pack_that_answers_at_two_devices_is_an_alarm(own: Site) -> None:
+    here = replace(DRIVES, authenticity="genuine", pack="P-1")
+    own.fill("pack-1", sound_frames(), Notes(status=here))
+    own.fill("pack-2", sound_frames(), Notes(status=replace(here, pack="P-2")))
+    viewer = own.sign_in(str(Role.VIEWER))
+
+    def alarms(device: str) -> list[str]:
+        told = viewer.get(f"/api/batteries/{device}").json()["findings"]
+        return [one["message"] for one in told if one["kind"] == "identity"]
+
+    assert alarms("pack-1") == alarms("pack-2") == []
+    own.fill("pack-2", sound_frames(begin=own.clock.now), Notes(status=here))
+    assert alarms("pack-2") == ["pack P-1 answers at pack-1 too: its key was copied"]

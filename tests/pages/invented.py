@@ -222,7 +222,8 @@ def _pack(battery: Json, now: float) -> Json | None:
         "discharge_by": ["open contactors"] if bad else [],
         "waits_for": "an operator's reset" if bad else "", "cooling_fraction": 0.35,
         "balancing_count": 0 if bad else 3, "balanced_in_second": None if bad else 8200.0,
-        "authenticity": "genuine", "low_soc_fraction": 0.05, "high_soc_fraction": 0.8,
+        "authenticity": "genuine", "pack": "P-2291",
+        "low_soc_fraction": 0.05, "high_soc_fraction": 0.8,
         "first_trouble": trouble["name"] if bad else "", "troubles": [trouble, mild] if bad else [],
         "moves": [
             {"unix_time_second": now - 90.0 - 30.0 * k, "source": a, "target": b, "reason": why}

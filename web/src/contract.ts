@@ -145,6 +145,7 @@ export interface Pack {
   balancing_count: number;
   balanced_in_second: number | null;
   authenticity: string;
+  pack: string;
   low_soc_fraction: number | null;
   high_soc_fraction: number | null;
   first_trouble: string;

@@ -33,7 +33,8 @@ class PackStatus:
     """The newest word of a pack's control; `moves` are those since the word before.
 
     Currents are what the pack may be given and asked for now, `charge_by` and `discharge_by` the
-    rules that hold them there, `waits_for` why it does not do what it is asked for.
+    rules that hold them there, `waits_for` why it does not do what it is asked for, `pack` the name
+    of the pack that has answered as the paired one.
     """
 
     unix_time_second: float
@@ -50,6 +51,7 @@ class PackStatus:
     balancing_count: int = 0
     balanced_in_second: float | None = None
     authenticity: str = ""
+    pack: str = ""
     low_soc_fraction: float | None = None
     high_soc_fraction: float | None = None
     first_trouble: str = ""

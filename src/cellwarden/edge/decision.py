@@ -54,7 +54,7 @@ class PackControl:
         regime = self.regime()
         terms = Terms(bounded, regime, self._permission(reading))
         self._state, told = step(self._control, self._state, reading, Believed(soc), terms)
-        known = "" if self.identity is None else self.identity.authenticity
+        known = ("", "") if self.identity is None else self.identity.known
         self._closed = told.command.contactors.closed
         self.standing.note(told, reading.frame.unix_time_second, known, regime)
         return Decision(

@@ -6,8 +6,8 @@ Rules
   twice with one number is found after a power loss too.
 - The control loop asks `permission` each cycle and waits for nothing; asking the pack has a thread
   of its own. Before the first answer a paired pack is a silent one.
-- A key that has answered twice is not believed again, whatever it answers: which of the two packs is
-  here nobody can tell. Only pairing anew ends that.
+- A key that has answered twice is not believed again, whatever it answers: which of the two packs
+  is here nobody can tell. Only pairing anew ends that.
 - Each change of mind is told once, as a finding.
 """
 
@@ -85,9 +85,9 @@ class PackIdentity:
         return self._pairing
 
     @property
-    def authenticity(self) -> str:
-        """What is known of the pack, in a word; empty where nobody asks."""
-        return "" if self._pairing is None else str(self._authenticity)
+    def known(self) -> tuple[str, str]:
+        """What is known of the pack, in a word, and its name; empty where nobody asks."""
+        return ("", "") if self._pairing is None else (str(self._authenticity), self._pairing.pack)
 
     def pair(self) -> Pairing:
         """Pair with the pack that answers.

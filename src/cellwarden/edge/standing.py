@@ -24,18 +24,21 @@ class Standing:
     """The newest decision, and what moved since it was told."""
 
     def __init__(self) -> None:
-        self._newest: tuple[Decision, float, str, Regime | None] | None = None
+        self._newest: tuple[Decision, float, tuple[str, str], Regime | None] | None = None
         self._moves: deque[Moved] = deque(maxlen=_MOVES)
 
     def note(
         self,
         decision: Decision,
         unix_time_second: float,
-        authenticity: str = "",
+        identity: tuple[str, str] = ("", ""),
         regime: Regime | None = None,
     ) -> None:
-        """Keep one cycle's decision; cheap, because it comes ten times a second."""
-        self._newest = (decision, unix_time_second, authenticity, regime)
+        """Keep one cycle's decision; cheap, because it comes ten times a second.
+
+        `identity` is what is known of the pack, in a word, and its name.
+        """
+        self._newest = (decision, unix_time_second, identity, regime)
         for move in decision.moves:
             self._moves.append(
                 Moved(unix_time_second, str(move.source), str(move.target), move.reason)
@@ -54,7 +57,7 @@ class Standing:
 def _status(
     decision: Decision,
     at: float,
-    authenticity: str,
+    identity: tuple[str, str],
     regime: Regime | None,
     moves: tuple[Moved, ...],
 ) -> PackStatus:
@@ -75,7 +78,8 @@ def _status(
         cooling_fraction=_number(command.cooling_fraction),
         balancing_count=sum(command.balance),
         balanced_in_second=_number(hours * _SECOND_PER_HOUR),
-        authenticity=authenticity,
+        authenticity=identity[0],
+        pack=identity[1],
         low_soc_fraction=None if regime is None else regime.low_soc_fraction,
         high_soc_fraction=None if regime is None else regime.high_soc_fraction,
         first_trouble="" if first is None else first.name,

@@ -283,6 +283,7 @@ class PackBody(_Body):
     balancing_count: int
     balanced_in_second: Number
     authenticity: str
+    pack: str
     low_soc_fraction: Number
     high_soc_fraction: Number
     first_trouble: str

@@ -8,7 +8,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from cellwarden.domain import LIST_COLUMNS, Frames
+from cellwarden.domain import (
+    LIST_COLUMNS,
+    Authenticity,
+    Finding,
+    Frames,
+    PackStatus,
+    Severity,
+)
 from cellwarden.errors import LedgerError
 from cellwarden.hub.arrow import Column, Masked, Ragged, Repeated
 from cellwarden.hub.store import Store
@@ -26,6 +33,7 @@ _OPTIONAL: Final = (
     "soc_std_fraction",
 )
 _AHEAD_SECOND: Final = 300.0
+_TOGETHER_SECOND: Final = 3600.0  # heard at two devices within so much is heard at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +173,23 @@ def _write_status(store: Store, batch: Accepted) -> None:
     )
     for move in status.moves:
         store.add("pack_move", device=device, sequence=sequence, **asdict(move))
+    if status.pack and status.authenticity == Authenticity.GENUINE:
+        _compare_packs(store, batch, status)
+
+
+def _compare_packs(store: Store, batch: Accepted, status: PackStatus) -> None:
+    """One pack cannot be in two places: where two devices have heard it, its key was copied."""
+    device, now = batch.manifest.device, status.unix_time_second
+    others = store.rows(
+        "SELECT device FROM pack_status WHERE device != ? AND abs(unix_time_second - ?) < ?"
+        " AND json_extract_string(body, '$.pack') = ?"
+        " AND json_extract_string(body, '$.authenticity') = ?",
+        [device, now, _TOGETHER_SECOND, status.pack, str(Authenticity.GENUINE)],
+    )
+    for (other,) in others:
+        message = f"pack {status.pack} answers at {other} too: its key was copied"
+        found = Finding("identity", Severity.ALARM, "pack", now, message)
+        write_findings(store, device, batch.manifest.sequence, "hub", [found])
 
 
 def write_findings(
