@@ -25,7 +25,6 @@ from cellwarden.errors import UsageError
 __all__ = ["Bus", "Chain", "Measured"]
 
 _OPEN_VOLT: Final = 0.4
-_GONE_CODE: Final = 10  # below 1 mV an input is at its neighbour
 
 
 class Bus(Protocol):
@@ -113,12 +112,11 @@ class Chain:
         every = slice(0, len(self._cell_codes))
         high = self._spread(adc.CELL.unit_per_code * up.values, up_good, every)
         low = self._spread(adc.CELL.unit_per_code * down.values, down_good, every)
-        gone = adc.CELL.unit_per_code * _GONE_CODE
+        moved = high - low
         wires = np.zeros((self._count, high.shape[1] + 1), dtype=bool)
-        wires[:, :-1] = high - low < -_OPEN_VOLT  # the wire below a cell
-        wires[:, 0] = high[:, 0] < gone
+        wires[:, :-1] = moved < -_OPEN_VOLT  # the wire below a cell: pulled up, the cell shrinks
         rows = np.arange(self._count)
-        wires[rows, self._top] = low[rows, self._top - 1] < gone
+        wires[rows, self._top] = moved[rows, self._top - 1] > _OPEN_VOLT  # above the last cell
         known = (up_good & down_good).all(axis=0)
         self._open[known] = (wires[:, :-1] | wires[:, 1:])[known]
 
