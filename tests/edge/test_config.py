@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cellwarden.cli.home import Home
-from cellwarden.edge.config import read_address
+from cellwarden.edge.config import create_device, open_journal, read_address
 from cellwarden.edge.source import read_source
 from cellwarden.errors import UsageError
 from cellwarden.hub.config import load_config
@@ -30,3 +30,16 @@ def test_a_broken_settings_file_is_named(
     with pytest.raises(UsageError, match=name) as caught:
         load(tmp_path)
     assert caught.value.hint
+
+
+def test_a_devices_journal_opens_again_with_the_key_it_was_given(tmp_path: Path) -> None:
+    create_device(tmp_path, "pack-1")
+    journal = open_journal(tmp_path)
+    journal.record("event", b"first")
+    journal.keep("soc", b"0.5")
+    journal.close()
+    journal = open_journal(tmp_path)
+    assert [entry.body for entry in journal.entries()] == [b"first"]
+    assert journal.state == {"soc": b"0.5"}
+    assert journal.found.intact
+    journal.close()

@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.edge.agent import Device
+from cellwarden.edge.journal import Journal
+from cellwarden.edge.medium import FileMedium
 from cellwarden.edge.outbox import Outbox
 from cellwarden.edge.transport import HttpsTransport
 from cellwarden.errors import UsageError
@@ -31,6 +33,7 @@ __all__ = [
     "create_device",
     "install_certificate",
     "open_device",
+    "open_journal",
     "open_outbox",
     "open_transport",
     "read_address",
@@ -105,6 +108,19 @@ def open_device(folder: Path) -> Device:
 def open_outbox(folder: Path) -> Outbox:
     """The outbox of a folder."""
     return Outbox(folder / "outbox.sqlite", FileKeyStore(folder / _KEYS).get("outbox"))
+
+
+def open_journal(folder: Path) -> Journal:
+    """The journal of a folder; begun, with a key of its own, where there is none yet.
+
+    Raises:
+        SealError: it was written with another key.
+        UnavailableError: there is no room for it.
+    """
+    keys = FileKeyStore(folder / _KEYS)
+    if not keys.has("journal"):
+        keys.put("journal", secrets.token_bytes(32))
+    return Journal(FileMedium(folder / "journal", Journal.byte_count()), keys.get("journal"))
 
 
 def open_transport(folder: Path) -> HttpsTransport:
