@@ -7,7 +7,7 @@ import pytest
 from cellwarden.domain import CLOSED, OPEN, Board, Command, Contactors
 from cellwarden.edge.drivers import Driver
 from cellwarden.edge.drivers.board import WATCHDOG_SECOND, BoardDriver, BoardFrames
-from cellwarden.edge.drivers.disturb import Drop, Flip, Repeat, When
+from cellwarden.edge.drivers.disturb import Delay, Drop, Flip, Repeat, When
 from cellwarden.edge.drivers.emulated import EmulatedPack, emulate
 from cellwarden.physics import TwinConfig
 from cellwarden.physics.hardware import Hardware, Outside
@@ -105,6 +105,63 @@ def test_a_frame_that_comes_again_or_is_spoilt_is_refused_and_counted() -> None:
         reading = bench.driver.read()
         assert reading.inputs.bus_error_count == 2
         assert math.isnan(reading.frame.current_ampere)
+
+
+@pytest.mark.parametrize("cycles", [1, 3])
+def test_frames_that_are_held_up_on_the_way_show_their_age(cycles: int) -> None:
+    bench = Bench()
+    bench.connect()
+    bench.pack.wire.append(Delay("board", 2 * cycles))  # two frames a cycle
+    ages = []
+    for _ in range(cycles + 4):
+        bench.driver.write(DRIVE)
+        reading = bench.driver.read()
+        ages.append(reading.inputs.voltage_age_second)
+    assert np.isfinite(reading.frame.voltage_volt)
+    assert reading.inputs.bus_error_count == 0
+    assert ages[-1] == pytest.approx(0.1 * cycles)
+    bench.pack.wire.clear()
+    for _ in range(2):
+        bench.driver.write(DRIVE)
+        reading = bench.driver.read()
+    assert reading.inputs.voltage_age_second == 0.0
+
+
+def test_a_board_that_does_not_hear_its_orders_grows_old_while_it_goes_on_reporting() -> None:
+    bench = Bench()
+    bench.connect()
+    bench.pack.wire.append(Drop("order"))
+    for age in (0.1, 0.2, 0.3):
+        bench.driver.write(DRIVE)
+        reading = bench.driver.read()
+        assert reading.inputs.current_age_second == pytest.approx(age)
+        assert np.isfinite(reading.frame.current_ampere)
+
+
+def test_an_order_that_was_lost_before_the_first_reading_ages_from_there() -> None:
+    bench = Bench()
+    bench.pack.wire.append(Drop("order"))
+    bench.driver.write(DRIVE)
+    ages = [bench.driver.read().inputs.current_age_second for _ in range(2)]
+    assert ages == pytest.approx([0.0, 0.1])
+
+
+def test_hundreds_of_orders_are_all_heard() -> None:
+    bench = Bench()
+    for _ in range(600):
+        bench.driver.write(DRIVE)
+        assert bench.driver.read().inputs.current_age_second == 0.0
+
+
+def test_answers_of_a_chain_that_are_held_up_are_not_taken_for_others() -> None:
+    bench = Bench()
+    bench.driver.read()
+    bench.pack.wire.append(Delay("chain", 1))
+    for _ in range(3):
+        reading = bench.driver.read()
+        assert np.isnan(reading.frame.cell_voltage_volt).all()
+        assert np.isnan(reading.frame.cell_temperature_celsius).all()
+        assert reading.monitors.frame_error_count.min() > 0
 
 
 def test_a_chain_that_falls_silent_ages_chip_by_chip() -> None:

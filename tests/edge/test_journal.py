@@ -209,6 +209,7 @@ def test_a_medium_that_fails_is_said_and_what_was_kept_before_still_is() -> None
 def test_a_medium_that_fails_as_a_segment_ends_loses_nothing() -> None:
     medium = MemoryMedium(SIZE)
     journal = ring(medium)
+    journal.keep("latched", b"cell 3 was too warm")
     number = 0
     while number < 200:
         medium.fails = not medium.fails
@@ -218,6 +219,7 @@ def test_a_medium_that_fails_as_a_segment_ends_loses_nothing() -> None:
             continue
         number += 1
         assert numbers(journal)[-1] == number - 1
+    assert ring(medium).state == {"latched": b"cell 3 was too warm"}
     present = numbers(ring(medium))
     assert present == list(range(present[0], 200))
 

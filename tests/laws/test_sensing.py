@@ -16,6 +16,7 @@ from cellwarden.errors import DataError
 
 LAYOUTS = (ANALOGUE, SWITCHES, ORDER)
 CODES = sorted(register.READS)
+_REST = ANALOGUE.byte_count - 1
 
 
 @dataclass
@@ -136,7 +137,7 @@ def test_a_chain_that_hears_noise_gives_no_reading_and_goes_on(replies: list[byt
     frames=st.lists(
         st.one_of(
             st.binary(max_size=40),
-            st.binary(min_size=28, max_size=28).map(lambda tail: b"\x21" + tail),
+            st.binary(min_size=_REST, max_size=_REST).map(lambda tail: b"\x21" + tail),
         ),
         max_size=4,
     ),

@@ -4,10 +4,13 @@ Rules
 - Nothing is carried over: what did not come in this cycle, or was refused, is NaN or None, and the
   ages tell since when.
 - Refused frames are counted, chip by chip and for the board.
+- A frame of the board is as old as the first order that it does not know of, so frames that are
+  held up on the way, with counters and checksums all right, do not look fresh.
 - A board that hears no command for `WATCHDOG_SECOND` opens its contactors by itself.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -26,6 +29,7 @@ __all__ = ["WATCHDOG_SECOND", "BoardDriver", "BoardFrames", "Line", "Ports", "Wi
 
 WATCHDOG_SECOND: Final = 0.5
 _WIRE_TEST_CYCLES: Final = 10
+_COUNTS: Final = 256
 _LAYOUTS: Final = (ANALOGUE, SWITCHES)
 
 
@@ -82,7 +86,8 @@ class BoardDriver:
         self._counters: dict[int, int] = {}
         self._cycle = 0
         self._sent = 0
-        self._began = math.nan
+        self._unheard: deque[tuple[int, float]] = deque(maxlen=_COUNTS - 1)
+        self._began, self._now = math.nan, -math.inf
 
     @property
     def sensor_cells(self) -> np.ndarray:
@@ -94,6 +99,7 @@ class BoardDriver:
         now = self._ports.tick()
         if math.isnan(self._began):
             self._began = now
+        self._now = now
         if self._cycle % _WIRE_TEST_CYCLES == 0:
             self._chain.test_wires()
         self._cycle += 1
@@ -130,7 +136,8 @@ class BoardDriver:
             charge_voltage_volt=command.charge_voltage_volt,
             charge_current_ampere=command.charge_current_ampere,
         )
-        self._sent += 1
+        self._sent = (self._sent + 1) % _COUNTS
+        self._unheard.append((self._sent, self._now))
         self._ports.board.send(ORDER.encode(codes, self._sent))
         count = self._wiring.series_count
         self._chain.balance(np.array(command.balance or (False,) * count, dtype=bool))
@@ -151,10 +158,17 @@ class BoardDriver:
             self._counters[received.number] = received.counter
             if received.number == ANALOGUE.number:
                 heard |= ANALOGUE.values(received.codes)
-                self._board_seen = now
+                self._settle(received.codes["heard_count"], now)
             else:
                 heard |= _switches(received.codes)
         return heard, errors
+
+    def _settle(self, heard_count: int, now: float) -> None:
+        """A frame knows of the orders up to one; it is as old as the next."""
+        if any(count == heard_count for count, _ in self._unheard):
+            while self._unheard.popleft()[0] != heard_count:
+                pass
+        self._board_seen = self._unheard[0][1] if self._unheard else now
 
     def _frame(self, measured: Measured, heard: dict[str, float | bool | None]) -> Frame:
         ambient = self._celsius(heard, "ambient_ratio")

@@ -66,7 +66,7 @@ class EmulatedPack:
     _state: hardwares.HardwareState = field(init=False)
     _command: Command = field(init=False, default=_REST)
     _heard_second: float = field(init=False, default=-math.inf)
-    _order_counter: int = field(init=False, default=-1)
+    _order_counter: int = field(init=False, default=0)
     _counter: int = field(init=False, default=0)
     _waiting: list[bytes] = field(init=False, default_factory=list)
     _chips: Chips = field(init=False)
@@ -207,6 +207,7 @@ class EmulatedPack:
             ambient_ratio=ambient,
             insulation_ohm=given.insulation_ohm if board.has_insulation_monitor else math.nan,
             gas_fraction=given.gas_fraction if board.has_gas_sensor else math.nan,
+            heard_count=self._order_counter,
         )
         named["state"] = sum(
             bool(getattr(given, name)) << bit for bit, name in enumerate(SWITCH_NAMES)
