@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellwarden.domain import CLOSED, OPEN, Board, Command, Contactors
-from cellwarden.edge import clock as clocks
+from cellwarden.edge import clock_error as clocks
 from cellwarden.edge.drivers import adc, register
 from cellwarden.edge.drivers.board import BoardDriver
 from cellwarden.edge.drivers.disturb import Delay, Drop, Flip, Repeat, When
 from cellwarden.edge.drivers.emulated import EmulatedPack, emulate
 from cellwarden.edge.drivers.thermistor import NTC_10K, Divider
-from cellwarden.edge.journal import Journal
+from cellwarden.edge.logbook import Logbook
 from cellwarden.edge.medium import MemoryMedium
 from cellwarden.errors import UnavailableError
 from cellwarden.physics import TwinConfig
@@ -210,31 +210,31 @@ class Plug:
         """Nothing to let go of."""
 
 
-def show_journal() -> None:
+def show_logbook() -> None:
     """A thousand power cuts while events are written, and what the medium wears by."""
-    medium, generator = MemoryMedium(Journal.byte_count(2048, 4)), np.random.default_rng(2)
+    medium, generator = MemoryMedium(Logbook.byte_count(2048, 4)), np.random.default_rng(2)
     number = lost = torn = 0
     for _ in range(1000):
         plug = Plug(medium)
-        journal = Journal(plug, bytes(32), segment_bytes=2048, segment_count=4)
+        logbook = Logbook(plug, bytes(32), segment_bytes=2048, segment_count=4)
         told = []
         for _ in range(int(generator.integers(1, 6))):
-            journal.record("event", b"%d" % number)
+            logbook.record("event", b"%d" % number)
             told.append(number)
             number += 1
         plug.pulled = True
         with suppress(UnavailableError):
-            journal.record("event", b"never acknowledged")
+            logbook.record("event", b"never acknowledged")
         medium.cut_power(int(generator.integers(2**32)))
-        journal = Journal(medium, bytes(32), segment_bytes=2048, segment_count=4)
-        there = {entry.body for entry in journal.entries()}
+        logbook = Logbook(medium, bytes(32), segment_bytes=2048, segment_count=4)
+        there = {entry.body for entry in logbook.entries()}
         lost += sum(b"%d" % one not in there for one in told)
-        torn += journal.found.torn
+        torn += logbook.found.torn
     print(f"acknowledged {number} events over 1000 power cuts: lost {lost}, torn ends {torn}")
-    journal = Journal(MemoryMedium(Journal.byte_count()), bytes(32))
+    logbook = Logbook(MemoryMedium(Logbook.byte_count()), bytes(32))
     for tenth in range(0, 864_000, 10):  # a state each second, for a day
-        journal.keep("charge", tenth.to_bytes(40, "big"), tenth / 10.0)
-    print(f"a state of 40 bytes for a day: {journal.written_byte_count / 1e6:.2f} MB written")
+        logbook.keep("charge", tenth.to_bytes(40, "big"), tenth / 10.0)
+    print(f"a state of 40 bytes for a day: {logbook.written_byte_count / 1e6:.2f} MB written")
 
 
 def show_cost() -> None:

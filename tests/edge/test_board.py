@@ -153,15 +153,21 @@ def test_hundreds_of_orders_are_all_heard() -> None:
         assert bench.driver.read().inputs.current_age_second == 0.0
 
 
-def test_answers_of_a_chain_that_are_held_up_are_not_taken_for_others() -> None:
+@pytest.mark.parametrize("count", [1, 6, 7, 8, 14, 15, 22, 49, 70])
+def test_answers_of_a_chain_that_are_held_up_are_never_believed(count: int) -> None:
+    # Seven answers are a cycle's, fifteen those of a cycle in which sense wires are tested.
     bench = Bench()
     bench.driver.read()
-    bench.pack.wire.append(Delay("chain", 1))
-    for _ in range(3):
+    late = Delay("chain", count)
+    bench.pack.wire.append(late)
+    for _ in range(70):
         reading = bench.driver.read()
         assert np.isnan(reading.frame.cell_voltage_volt).all()
         assert np.isnan(reading.frame.cell_temperature_celsius).all()
         assert reading.monitors.frame_error_count.min() > 0
+    bench.pack.wire.clear()
+    bench.driver.read()
+    assert bench.driver.read().monitors.frame_error_count.tolist() == [0, 0]
 
 
 def test_a_chain_that_falls_silent_ages_chip_by_chip() -> None:

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.edge.agent import Device
-from cellwarden.edge.journal import Journal
+from cellwarden.edge.logbook import Logbook
 from cellwarden.edge.medium import FileMedium
 from cellwarden.edge.outbox import Outbox
 from cellwarden.edge.transport import HttpsTransport
@@ -33,7 +33,7 @@ __all__ = [
     "create_device",
     "install_certificate",
     "open_device",
-    "open_journal",
+    "open_logbook",
     "open_outbox",
     "open_transport",
     "read_address",
@@ -110,17 +110,17 @@ def open_outbox(folder: Path) -> Outbox:
     return Outbox(folder / "outbox.sqlite", FileKeyStore(folder / _KEYS).get("outbox"))
 
 
-def open_journal(folder: Path) -> Journal:
-    """The journal of a folder; begun, with a key of its own, where there is none yet.
+def open_logbook(folder: Path) -> Logbook:
+    """The logbook of a folder; begun, with a key of its own, where there is none yet.
 
     Raises:
         SealError: it was written with another key.
         UnavailableError: there is no room for it.
     """
     keys = FileKeyStore(folder / _KEYS)
-    if not keys.has("journal"):
-        keys.put("journal", secrets.token_bytes(32))
-    return Journal(FileMedium(folder / "journal", Journal.byte_count()), keys.get("journal"))
+    if not keys.has("logbook"):
+        keys.put("logbook", secrets.token_bytes(32))
+    return Logbook(FileMedium(folder / "logbook", Logbook.byte_count()), keys.get("logbook"))
 
 
 def open_transport(folder: Path) -> HttpsTransport:

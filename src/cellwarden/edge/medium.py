@@ -1,4 +1,4 @@
-"""Where a journal lies: a file of fixed size, or its twin in memory that can lose its power.
+"""Where a logbook lies: a file of fixed size, or its twin in memory that can lose its power.
 
 Rules
 - The size is reserved when it is made; later writes need no room, so a disk that fills up later

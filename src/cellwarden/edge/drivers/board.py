@@ -22,7 +22,7 @@ from cellwarden.edge.drivers import signals
 from cellwarden.edge.drivers.chain import Bus, Chain, Measured
 from cellwarden.edge.drivers.signals import ANALOGUE, ORDER, SWITCH_NAMES, SWITCHES
 from cellwarden.edge.drivers.thermistor import NTC_10K, Divider
-from cellwarden.errors import DecodeError
+from cellwarden.errors import DecodeError, UnavailableError
 from cellwarden.physics.hardware import chips, sensor_cells
 
 __all__ = ["WATCHDOG_SECOND", "BoardDriver", "BoardFrames", "Line", "Ports", "Wiring"]
@@ -37,11 +37,19 @@ class Line(Protocol):
     """Carries frames to the board and from it."""
 
     def receive(self) -> list[bytes]:
-        """The frames that came since the last call, oldest first."""
+        """The frames that came since the last call, oldest first.
+
+        Raises:
+            UnavailableError: the line does not serve; it is counted as one refused frame.
+        """
         ...
 
     def send(self, frame: bytes) -> None:
-        """Give the board a frame."""
+        """Give the board a frame.
+
+        Raises:
+            UnavailableError: the line does not serve.
+        """
         ...
 
 
@@ -126,7 +134,11 @@ class BoardDriver:
         return self._chain.test_converters()
 
     def write(self, command: Command) -> None:
-        """Give a command to the board, and the bleeders to the monitor chips."""
+        """Give a command to the board, and the bleeders to the monitor chips.
+
+        Raises:
+            UnavailableError: the line to the board does not serve.
+        """
         coils = command.contactors
         codes = ORDER.codes(
             coils=coils.plus_closed | coils.minus_closed << 1 | coils.precharge_closed << 2,
@@ -145,8 +157,12 @@ class BoardDriver:
     def _listen(self, now: float) -> tuple[dict[str, float | bool | None], int]:
         """What the board said in this cycle, and how many of its frames were refused."""
         heard: dict[str, float | bool | None] = {}
-        errors = 0
-        for message in self._ports.board.receive():
+        errors, messages = 0, []
+        try:
+            messages = self._ports.board.receive()
+        except UnavailableError:
+            errors += 1
+        for message in messages:
             try:
                 received = signals.receive(message, _LAYOUTS)
             except DecodeError:

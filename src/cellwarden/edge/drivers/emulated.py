@@ -61,6 +61,7 @@ class EmulatedPack:
     wire: list[Alter] = field(default_factory=list)
     divider: Divider = field(default_factory=lambda: Divider(NTC_10K))
     second: float = 0.0
+    clock_error_second: float = 0.0
     cut_links: set[int] = field(default_factory=set)
     signals: Signals | None = None
     _state: hardwares.HardwareState = field(init=False)
@@ -100,8 +101,8 @@ class EmulatedPack:
         return self.second
 
     def wall(self) -> float:
-        """The time of day in the pack. [s]"""
-        return self.hardware.twin.start_unix_time_second + self.second
+        """What the wall clock shows; it may be off. [s]"""
+        return self.hardware.twin.start_unix_time_second + self.second + self.clock_error_second
 
     def truth(self) -> Truth:
         """What no sensor shows."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellwarden.edge.clock import ClockState, Crystal, Reckoning, Sight, begin, step
+from cellwarden.edge.clock_error import ClockState, Crystal, Reckoning, Sight, begin, step
 
 CRYSTAL = Crystal()
 START = 1_750_000_000.0

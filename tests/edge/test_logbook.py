@@ -13,56 +13,56 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellwarden.edge.journal import Journal
+from cellwarden.edge.logbook import Logbook
 from cellwarden.edge.medium import FileMedium, MemoryMedium
 from cellwarden.errors import SealError, UnavailableError, UsageError
 from journeys.disk import small_disk
 
 KEY = bytes(range(32))
 SEGMENT, COUNT = 2048, 4
-SIZE = Journal.byte_count(SEGMENT, COUNT)
+SIZE = Logbook.byte_count(SEGMENT, COUNT)
 
 
-def ring(medium: object, key: bytes = KEY, pace: float = 10.0) -> Journal:
-    return Journal(medium, key, segment_bytes=SEGMENT, segment_count=COUNT, pace_second=pace)
+def ring(medium: object, key: bytes = KEY, pace: float = 10.0) -> Logbook:
+    return Logbook(medium, key, segment_bytes=SEGMENT, segment_count=COUNT, pace_second=pace)
 
 
 def filled(count: int, medium: MemoryMedium | None = None) -> MemoryMedium:
     medium = medium or MemoryMedium(SIZE)
-    journal = ring(medium)
+    logbook = ring(medium)
     for number in range(count):
-        journal.record("event", b"number %d" % number)
-        journal.keep("soc", b"soc %d" % number)
+        logbook.record("event", b"number %d" % number)
+        logbook.keep("soc", b"soc %d" % number)
     return medium
 
 
-def numbers(journal: Journal) -> list[int]:
-    return [int(entry.body.split()[1]) for entry in journal.entries()]
+def numbers(logbook: Logbook) -> list[int]:
+    return [int(entry.body.split()[1]) for entry in logbook.entries()]
 
 
 def test_events_and_the_last_state_are_there_again() -> None:
-    journal = ring(filled(5))
-    assert numbers(journal) == [0, 1, 2, 3, 4]
-    assert journal.state == {"soc": b"soc 4"}
-    assert (journal.found.record_count, journal.found.missing_count) == (10, 0)
-    assert not journal.found.torn
-    assert journal.record("event", b"number 5") == 11
-    assert [entry.kind for entry in journal.entries()] == ["event"] * 6
+    logbook = ring(filled(5))
+    assert numbers(logbook) == [0, 1, 2, 3, 4]
+    assert logbook.state == {"soc": b"soc 4"}
+    assert (logbook.found.record_count, logbook.found.missing_count) == (10, 0)
+    assert not logbook.found.torn
+    assert logbook.record("event", b"number 5") == 11
+    assert [entry.kind for entry in logbook.entries()] == ["event"] * 6
 
 
 def test_the_oldest_events_give_way_and_every_state_stays() -> None:
     medium = MemoryMedium(SIZE)
-    journal = ring(medium)
-    journal.keep("latched", b"cell 3 was too warm")
+    logbook = ring(medium)
+    logbook.keep("latched", b"cell 3 was too warm")
     for number in range(500):
-        journal.record("event", b"number %d" % number)
-        again = numbers(journal)
+        logbook.record("event", b"number %d" % number)
+        again = numbers(logbook)
         assert again == list(range(again[0], number + 1))
     assert len(again) > 30
-    journal = ring(medium)
-    assert numbers(journal) == again
-    assert journal.state == {"latched": b"cell 3 was too warm"}
-    assert journal.found.intact
+    logbook = ring(medium)
+    assert numbers(logbook) == again
+    assert logbook.state == {"latched": b"cell 3 was too warm"}
+    assert logbook.found.intact
 
 
 class Cut(BaseException):
@@ -109,24 +109,24 @@ def test_after_any_power_cuts_everything_acknowledged_is_there(
     state, attempted = -1, -1
     for left, seed in cuts:
         try:
-            journal = ring(Cable(medium, left))
+            logbook = ring(Cable(medium, left))
             while True:
-                journal.record("event", b"number %d " % number + bytes(sizes[number % len(sizes)]))
+                logbook.record("event", b"number %d " % number + bytes(sizes[number % len(sizes)]))
                 acknowledged.append(number)
                 attempted = number
-                journal.keep("count", b"%d" % number)
+                logbook.keep("count", b"%d" % number)
                 state = number
                 number += 1
         except Cut:
             medium.cut_power(seed)
-        journal = ring(medium)
-        present = numbers(journal)
-        assert journal.found.missing_count == 0
+        logbook = ring(medium)
+        present = numbers(logbook)
+        assert logbook.found.missing_count == 0
         assert present == list(range(present[0], present[-1] + 1)) if present else True
         # What had not returned yet may be there or not; what has, is there.
         assert set(present) - set(acknowledged) <= {number}
         assert present[-1:] >= acknowledged[-1:]
-        assert int(journal.state.get("count", b"-1")) in {state, attempted}
+        assert int(logbook.state.get("count", b"-1")) in {state, attempted}
         # At least the events of the last two segments are kept, whatever happened.
         room, kept = 2 * SEGMENT - 1000, 0
         for old in reversed(acknowledged):
@@ -134,7 +134,7 @@ def test_after_any_power_cuts_everything_acknowledged_is_there(
             if kept > room:
                 break
             assert old in present
-        state = int(journal.state.get("count", b"-1"))
+        state = int(logbook.state.get("count", b"-1"))
         number = (present[-1] if present else -1) + 1
         acknowledged = present
 
@@ -162,9 +162,9 @@ def test_a_flipped_bit_costs_one_record_and_is_found(bit: int, count: int) -> No
 def test_a_medium_full_of_noise_is_an_empty_ring(seed: int) -> None:
     medium = MemoryMedium(SIZE)
     medium.write(0, np.random.default_rng(seed).bytes(SIZE))
-    journal = ring(medium)
-    assert journal.entries() == []
-    journal.record("event", b"number 0")
+    logbook = ring(medium)
+    assert logbook.entries() == []
+    logbook.record("event", b"number 0")
     assert numbers(ring(medium)) == [0]
 
 
@@ -191,16 +191,16 @@ def test_nothing_of_what_is_kept_can_be_read_on_the_medium() -> None:
 
 def test_a_medium_that_fails_is_said_and_what_was_kept_before_still_is() -> None:
     medium = filled(3)
-    journal = ring(medium)
+    logbook = ring(medium)
     medium.fails = True
     with pytest.raises(UnavailableError):
-        journal.record("event", b"number 3")
+        logbook.record("event", b"number 3")
     with pytest.raises(UnavailableError):
-        journal.keep("soc", b"soc 3")
+        logbook.keep("soc", b"soc 3")
     medium.fails = False
     assert numbers(ring(medium)) == [0, 1, 2]
-    journal.record("event", b"number 3")
-    journal.flush()
+    logbook.record("event", b"number 3")
+    logbook.flush()
     again = ring(medium)
     assert numbers(again) == [0, 1, 2, 3]
     assert again.state == {"soc": b"soc 3"}
@@ -208,64 +208,64 @@ def test_a_medium_that_fails_is_said_and_what_was_kept_before_still_is() -> None
 
 def test_a_medium_that_fails_as_a_segment_ends_loses_nothing() -> None:
     medium = MemoryMedium(SIZE)
-    journal = ring(medium)
-    journal.keep("latched", b"cell 3 was too warm")
+    logbook = ring(medium)
+    logbook.keep("latched", b"cell 3 was too warm")
     number = 0
     while number < 200:
         medium.fails = not medium.fails
         try:
-            journal.record("event", b"number %d" % number)
+            logbook.record("event", b"number %d" % number)
         except UnavailableError:
             continue
         number += 1
-        assert numbers(journal)[-1] == number - 1
+        assert numbers(logbook)[-1] == number - 1
     assert ring(medium).state == {"latched": b"cell 3 was too warm"}
     present = numbers(ring(medium))
     assert present == list(range(present[0], 200))
 
 
 def test_wear_is_bounded_by_pace_and_by_what_changes() -> None:
-    journal = ring(MemoryMedium(SIZE), pace=10.0)
-    assert journal.keep("soc", b"0.500", 0.0)
-    once = journal.written_byte_count
-    assert journal.keep("soc", b"0.500", 20.0)
-    assert journal.written_byte_count == once
-    safe = [journal.keep("soc", b"%d" % tick, tick / 10.0) for tick in range(1, 6001)]
+    logbook = ring(MemoryMedium(SIZE), pace=10.0)
+    assert logbook.keep("soc", b"0.500", 0.0)
+    once = logbook.written_byte_count
+    assert logbook.keep("soc", b"0.500", 20.0)
+    assert logbook.written_byte_count == once
+    safe = [logbook.keep("soc", b"%d" % tick, tick / 10.0) for tick in range(1, 6001)]
     assert sum(safe) == 60
-    assert journal.written_byte_count < 62 * (once + SEGMENT // 20)
-    assert journal.state["soc"] == b"6000"
-    assert journal.keep("latched", b"now", None)
-    assert not journal.keep("soc", b"later", 601.0)
-    journal.flush()
-    assert journal.keep("soc", b"later", 601.0)
+    assert logbook.written_byte_count < 62 * (once + SEGMENT // 20)
+    assert logbook.state["soc"] == b"6000"
+    assert logbook.keep("latched", b"now", None)
+    assert not logbook.keep("soc", b"later", 601.0)
+    logbook.flush()
+    assert logbook.keep("soc", b"later", 601.0)
 
 
-def test_what_waits_is_written_when_the_journal_is_closed() -> None:
+def test_what_waits_is_written_when_the_logbook_is_closed() -> None:
     medium = MemoryMedium(SIZE)
-    journal = ring(medium)
-    journal.keep("soc", b"1", 0.0)
-    assert not journal.keep("soc", b"2", 1.0)
+    logbook = ring(medium)
+    logbook.keep("soc", b"1", 0.0)
+    assert not logbook.keep("soc", b"2", 1.0)
     assert ring(medium).state == {"soc": b"1"}
-    journal.close()
+    logbook.close()
     assert ring(medium).state == {"soc": b"2"}
 
 
 def test_sizes_that_make_no_ring_and_bodies_that_fit_none_are_refused() -> None:
     for segment, count in ((2048, 1), (512, 4), (2050, 4)):
         with pytest.raises(UsageError):
-            Journal(MemoryMedium(10_000), KEY, segment_bytes=segment, segment_count=count)
+            Logbook(MemoryMedium(10_000), KEY, segment_bytes=segment, segment_count=count)
     with pytest.raises(UsageError):
         ring(MemoryMedium(SIZE - 1))
-    journal = ring(MemoryMedium(SIZE))
+    logbook = ring(MemoryMedium(SIZE))
     with pytest.raises(UsageError):
-        journal.record("event", bytes(SEGMENT // 4))
+        logbook.record("event", bytes(SEGMENT // 4))
     for number in range(3):
-        journal.keep(f"state {number}", bytes(120))
+        logbook.keep(f"state {number}", bytes(120))
     with pytest.raises(UsageError):
-        journal.keep("one more", bytes(120))
+        logbook.keep("one more", bytes(120))
     for number in range(200):
-        journal.record("event", b"number %d" % number)
-    assert len(journal.state) == 3
+        logbook.record("event", b"number %d" % number)
+    assert len(logbook.state) == 3
 
 
 WRITER = """
@@ -273,17 +273,17 @@ import resource
 import sys
 from pathlib import Path
 
-from cellwarden.edge.journal import Journal
+from cellwarden.edge.logbook import Logbook
 from cellwarden.edge.medium import FileMedium
 
 path, segment, count, number, limit = Path(sys.argv[1]), *(int(one) for one in sys.argv[2:])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 medium = FileMedium(path, segment * count)
-journal = Journal(medium, bytes(range(32)), segment_bytes=segment, segment_count=count)
+logbook = Logbook(medium, bytes(range(32)), segment_bytes=segment, segment_count=count)
 while True:
-    journal.record("event", b"number %d" % number)
-    journal.keep("count", b"%d" % number)
+    logbook.record("event", b"number %d" % number)
+    logbook.keep("count", b"%d" % number)
     sys.stdout.write(f"{number}\\n")
     sys.stdout.flush()
     number += 1
@@ -312,14 +312,14 @@ def test_kill_9_while_writing_again_and_again_loses_nothing_acknowledged(tmp_pat
         told = [int(line) for line in (first + writer.stdout.read()).split()]
         writer.communicate()
         killed += writer.returncode == -signal.SIGKILL
-        journal = ring(FileMedium(path, SIZE))
-        present = numbers(journal)
+        logbook = ring(FileMedium(path, SIZE))
+        present = numbers(logbook)
         assert present == list(range(present[0], present[-1] + 1))
         assert present[-1] in {told[-1], told[-1] + 1}
-        assert int(journal.state["count"]) in {told[-1], told[-1] + 1}
-        assert journal.found.missing_count == 0
+        assert int(logbook.state["count"]) in {told[-1], told[-1] + 1}
+        assert logbook.found.missing_count == 0
         number = present[-1] + 1
-        journal.close()
+        logbook.close()
     assert killed == 8
     assert present[0] > 0  # the ring has been round
 
@@ -355,6 +355,6 @@ def test_a_file_size_limit_below_the_ring_is_said_at_the_start(tmp_path: Path) -
     _, error = refused.communicate()
     assert refused.returncode == 1
     assert "UnavailableError" in error
-    journal = ring(FileMedium(tmp_path / "ring", SIZE))  # what was begun is made whole
-    journal.record("event", b"number 0")
-    assert numbers(journal) == [0]
+    logbook = ring(FileMedium(tmp_path / "ring", SIZE))  # what was begun is made whole
+    logbook.record("event", b"number 0")
+    assert numbers(logbook) == [0]

@@ -34,7 +34,7 @@ from cellwarden.edge.medium import Medium
 from cellwarden.errors import DecodeError, SealError, UsageError
 from cellwarden.trust.envelope import from_cbor, to_cbor
 
-__all__ = ["Entry", "Found", "Journal"]
+__all__ = ["Entry", "Found", "Logbook"]
 
 _MAGIC: Final = b"CWj1"
 _ALIGN: Final = 16
@@ -88,7 +88,7 @@ class _Held:
     second: float = field(default=float("-inf"))
 
 
-class Journal:
+class Logbook:
     """One ring on one medium."""
 
     def __init__(
@@ -266,10 +266,10 @@ class Journal:
             content = self._cipher.decrypt(nonce, sealed, head)
         except InvalidTag as error:
             raise SealError(
-                f"record {record.sequence} of the journal does not open",
+                f"record {record.sequence} of the logbook does not open",
                 hint="Put back the key it was written with; if that is right, it was altered.",
             ) from error
-        match from_cbor(content, "a record of the journal"):
+        match from_cbor(content, "a record of the logbook"):
             case [0, str(kind), bytes(body)]:
                 entry = Entry(record.sequence, kind, body)
                 self._entries.setdefault(segment, []).append(entry)
@@ -279,7 +279,7 @@ class Journal:
                 self._held = {str(name): _Held(body, body) for name, body in held.items()}
             case _:
                 raise DecodeError(
-                    f"record {record.sequence} of the journal is of a kind that is not known",
+                    f"record {record.sequence} of the logbook is of a kind that is not known",
                     hint="Use the version that wrote it, or a later one.",
                 )
 
