@@ -4,6 +4,7 @@ Rules
 - Nothing is carried over: what did not come in this cycle, or was refused, is NaN or None, and the
   ages tell since when.
 - Refused frames are counted, chip by chip and for the board.
+- A board whose own second reference is off by more than 2 % gives no voltages and no currents.
 - A frame of the board is as old as the first order that it does not know of, so frames that are
   held up on the way, with counters and checksums all right, do not look fresh.
 - A board that hears no command for `WATCHDOG_SECOND` opens its contactors by itself.
@@ -18,7 +19,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from cellwarden.domain import Board, Command, Frame, Frames, Inputs, Monitors, Reading
-from cellwarden.edge.drivers import signals
+from cellwarden.edge.drivers import adc, signals
 from cellwarden.edge.drivers.chain import Bus, Chain, Measured
 from cellwarden.edge.drivers.signals import ANALOGUE, ORDER, SWITCH_NAMES, SWITCHES
 from cellwarden.edge.drivers.thermistor import NTC_10K, Divider
@@ -31,6 +32,13 @@ WATCHDOG_SECOND: Final = 0.5
 _WIRE_TEST_CYCLES: Final = 10
 _COUNTS: Final = 256
 _LAYOUTS: Final = (ANALOGUE, SWITCHES)
+_REFERENCE_FRACTION: Final = 0.02
+_REFERRED: Final = (
+    "voltage_volt",
+    "link_voltage_volt",
+    "current_ampere",
+    "second_current_ampere",
+)
 
 
 class Line(Protocol):
@@ -85,6 +93,7 @@ class BoardDriver:
         cells = chips(wiring.board, wiring.series_count)
         sensors = tuple(min(wiring.board.sensors_per_monitor_count, count) for count in cells)
         self._wiring, self._ports = wiring, ports
+        self._reference = wiring.board.reference_volt, _REFERENCE_FRACTION
         self._chain = Chain(ports.chain, cells, sensors, wiring.port_count)
         self._second = None
         if ports.second_chain is not None:
@@ -174,7 +183,10 @@ class BoardDriver:
             self._counters[received.number] = received.counter
             if received.number == ANALOGUE.number:
                 heard |= ANALOGUE.values(received.codes)
-                self._settle(received.codes["heard_count"], now)
+                if adc.reference_holds(np.array(heard["reference_volt"]), *self._reference):
+                    self._settle(received.codes["heard_count"], now)
+                else:
+                    heard |= dict.fromkeys(_REFERRED, math.nan)
             else:
                 heard |= _switches(received.codes)
         return heard, errors

@@ -31,7 +31,6 @@ Codes = dict[str, np.ndarray]
 the board the fields of its frames (one number each), all int64."""
 
 _REST: Final = Command(OPEN, 0.0, 0.0)
-_REFERENCE_VOLT: Final = 3.0
 _COILS: Final = 7
 
 
@@ -191,19 +190,21 @@ class EmulatedPack:
             "cell": adc.CELL.code(grid, gain[:, None]),
             "second_cell": adc.CELL.code(second),
             "sensor": self._chips.sensors(adc.RATIO.code(ratio)),
-            "reference": adc.REFERENCE.code(np.full(len(gain), _REFERENCE_VOLT), gain),
+            "reference": adc.REFERENCE.code(
+                np.full(len(gain), self.hardware.board.reference_volt), gain
+            ),
         }
         outer = np.array([given.coolant_temperature_celsius, given.ambient_temperature_celsius])
         coolant, ambient = self.divider.ratio(outer).tolist()
         board = self.hardware.board
+        off = 1.0 + self.outside.damage.board_reference_error_fraction
+        hall = given.second_current_ampere if board.has_second_current else math.nan
         named = ANALOGUE.codes(
-            voltage_volt=given.voltage_volt,
-            link_voltage_volt=given.link_voltage_volt,
-            current_ampere=given.current_ampere,
-            second_current_ampere=(
-                given.second_current_ampere if board.has_second_current else math.nan
-            ),
-            reference_volt=_REFERENCE_VOLT,
+            voltage_volt=given.voltage_volt / off,
+            link_voltage_volt=given.link_voltage_volt / off,
+            current_ampere=given.current_ampere / off,
+            second_current_ampere=hall / off,
+            reference_volt=self.hardware.board.reference_volt / off,
             coolant_ratio=coolant,
             ambient_ratio=ambient,
             insulation_ohm=given.insulation_ohm if board.has_insulation_monitor else math.nan,
