@@ -86,6 +86,21 @@ def test_without_a_source_the_uncertainty_only_grows() -> None:
     assert watch.look().source_age_second == pytest.approx(61 * 60.0, rel=1e-3)
 
 
+def test_how_often_one_looks_does_not_change_how_sure_one_is() -> None:
+    stds = []
+    for count in (1, 10, 1000):
+        watch = Watch(10.0, period=60.0)
+        for _ in range(600):
+            watch.look(std=0.001)
+        watch.period = 30.0 * 86_400.0 / count
+        for _ in range(count):
+            told = watch.look()
+        stds.append(told.error_std_second)
+    assert stds[0] == pytest.approx(stds[1], rel=1e-6) == pytest.approx(stds[2], rel=1e-6)
+    # A crystal that wanders by 0.2 ppm in an hour is 8 s uncertain after a month.
+    assert stds[0] > 8.0
+
+
 @pytest.mark.parametrize("jump", [-3600.0, -1.0, -0.1, 0.1, 30.0, 86_400.0])
 def test_a_clock_that_was_set_is_found_at_once_and_its_error_follows(jump: float) -> None:
     watch = Watch(30.0, period=0.1)
