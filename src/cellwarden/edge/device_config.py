@@ -32,6 +32,12 @@ from cellwarden.wire.notes import PackNote
 __all__ = [
     "Described",
     "DeviceConfig",
+    "DriverPart",
+    "LoopPart",
+    "OrdersPart",
+    "PackPart",
+    "ProtectorPart",
+    "RoomPart",
     "has_device_config",
     "read_device_config",
     "write_device_config",
