@@ -149,7 +149,7 @@ class Canned:
     def __init__(self, clock: Clock, cells: int) -> None:
         from cellwarden.domain import Inputs, Monitors, Request
 
-        self._clock = clock
+        self._clock, self._count = clock, 0
         draw = np.random.default_rng(7)
         self._noise = 0.001 * draw.standard_normal((997, cells))
         monitors = -(-cells // 12)
@@ -167,6 +167,7 @@ class Canned:
             fuse_intact=True,
             insulation_ohm=5e6,
             link_voltage_volt=0.0,
+            second_current_ampere=0.0,
             request=Request.STANDBY,
         )
 
@@ -175,11 +176,14 @@ class Canned:
         from cellwarden.domain import Frame, Reading
 
         now = self._clock.now
+        self._count += 1
         day = 2.0 * np.pi * now / 86_400.0
         volts = 3.7 + 0.1 * np.sin(day) + self._noise[int(now) % 997]
         sensors = 25.0 + 3.0 * np.sin(day) + 10.0 * self._noise[int(now) % 991, :8]
-        frame = Frame(1.8e9 + now, float(volts.sum()), 0.0, volts, sensors)
-        return Reading(now, frame, self._monitors, self._inputs)
+        ampere = 20.0 * float(self._noise[int(now) % 983, 0])
+        frame = Frame(1.8e9 + now, float(volts.sum()), ampere, volts, sensors)
+        # To the control, cycles follow each other as ever: only the frames are far apart.
+        return Reading(0.1 * self._count, frame, self._monitors, self._inputs)
 
     def write(self, command: object) -> None:
         """It stands by."""

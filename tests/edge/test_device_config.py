@@ -45,6 +45,14 @@ def test_a_pack_needs_little_and_gets_the_tables_limits(tmp_path: Path) -> None:
     assert told.note.nominal_capacity_ah == 50.0
 
 
+def test_the_board_is_as_the_file_says_and_else_as_usual() -> None:
+    told = changed(board={"has_gas_sensor": True, "fuse_ampere": 250}).described("pack-1")
+    assert told.board.has_gas_sensor
+    assert told.board.fuse_ampere == 250
+    assert told.board.cells_per_monitor_count == 12
+    assert not told.board.has_authentication
+
+
 def test_cells_side_by_side_carry_more_and_own_bounds_less() -> None:
     told = pack(parallel_count=2, high_charge_current_ampere=30.0).described("pack-1")
     assert told.room.high_charge_current_ampere == 30.0
@@ -73,6 +81,10 @@ def test_cells_side_by_side_carry_more_and_own_bounds_less() -> None:
         (changed(orders=OrdersPart(poll_second=0.0)), "orders.poll_second"),
         (changed(orders=OrdersPart(hub_speaks_for=("viewer",))), "orders.hub_speaks_for"),
         (changed(driver=DriverPart(request="dance")), "driver.request"),
+        (changed(board={"wings": 2}), "board.wings"),
+        (changed(board={"has_gas_sensor": 1}), "board.has_gas_sensor"),
+        (changed(board={"cells_per_monitor_count": 0}), "board.cells_per_monitor_count"),
+        (changed(board={"period_second": 0.1}), "board.period_second"),
     ],
 )
 def test_what_cannot_be_is_named_with_what_to_do(config: DeviceConfig, said: str) -> None:

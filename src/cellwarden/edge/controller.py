@@ -146,7 +146,8 @@ class Controller:
         models = load_models(folder, Roots(authority), clock.now())
         speaks_for = frozenset(config.orders.hub_speaks_for)
         rules = Rules(device.name, told.room, models.obeyed, speaks_for)
-        self.desk = OrderDesk(outbox, rules, authority, clock)
+        latest = device.certificate.not_valid_after_utc.timestamp()
+        self.desk = OrderDesk(outbox, rules, authority, clock, latest_unix_time_second=latest)
         adapter = Adapter(
             folder, device.name, told.pack, outbox, roots=Roots(authority), now=clock.now
         )

@@ -4,7 +4,7 @@ Everything but the pack has a safe default. A limit that stands here may only ti
 chemistry's table allows; a file that loosens one is refused, like an order that does.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -32,6 +32,12 @@ from cellwarden.wire.notes import PackNote
 __all__ = [
     "Described",
     "DeviceConfig",
+    "DriverPart",
+    "LoopPart",
+    "OrdersPart",
+    "PackPart",
+    "ProtectorPart",
+    "RoomPart",
     "has_device_config",
     "read_device_config",
     "write_device_config",
@@ -110,6 +116,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
     pack: PackPart
     protector: ProtectorPart | None = None
+    board: dict[str, int | float | bool] = {}
     driver: DriverPart = DriverPart()
     loop: LoopPart = LoopPart()
     room: RoomPart = RoomPart()
@@ -139,7 +146,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
         edge = self.protector
         protector = None if edge is None else CellLimits(**msgspec.structs.asdict(edge))
         settings = self._settings()
-        board = Board(period_second=settings.period_second, has_authentication=False)
+        board = _board({"has_authentication": False, **self.board}, settings.period_second)
         own = Curb(
             part.high_charge_current_ampere or inf,
             part.high_discharge_current_ampere or inf,
@@ -188,6 +195,23 @@ class Described:
     settings: Settings
     board: Board
     control: PackControl
+
+
+def _board(told: dict[str, Any], period_second: float) -> Board:
+    """The electronics as their data sheets have them; what is not said is usual."""
+    kinds: dict[str, type] = {name: type(value) for name, value in asdict(Board()).items()}
+    del kinds["period_second"]  # it stands in the loop's table
+    for name, value in told.items():
+        kind = kinds.get(name)
+        # A whole number is good where any number is; truth is no number.
+        fits = kind is not None and type(value) in ({kind, int} if kind is float else {kind})
+        if not fits:
+            raise UsageError(
+                f"board.{name} cannot be {value!r}", hint=f"One of {', '.join(sorted(kinds))}."
+            )
+        if kind is not bool and not 0 < value < inf:
+            raise UsageError(f"board.{name} is {value!r}", hint="Give a number above 0.")
+    return Board(**told, period_second=period_second)
 
 
 def _room(part: PackPart, pack: Pack) -> Room:
