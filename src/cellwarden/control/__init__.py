@@ -1,1 +1,1 @@
-"""What a pack does next."""
+"""What the pack does next."""
