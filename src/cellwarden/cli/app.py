@@ -109,6 +109,18 @@ def enrol(name: str, home: HomeOption = None) -> None:
 
 
 @app.command()
+def certify(
+    name: str,
+    host: Annotated[list[str], typer.Option(help="A name or address that it is reached by.")],
+    home: HomeOption = None,
+) -> None:
+    """Give a broker or a Modbus server a key and a certificate of our authority, as PEM files."""
+    from cellwarden.cli.home import Home
+
+    typer.echo(f"Key and certificate of {name} are in {Home.find(home).certify(name, host)}")
+
+
+@app.command()
 def revoke(name: str, home: HomeOption = None) -> None:
     """Revoke all certificates of a device; the hub refuses it within seconds."""
     from cellwarden.cli.home import Home
