@@ -98,7 +98,6 @@ class SunSpecServer:
         asyncio.run_coroutine_threadsafe(stopped, self._loop).result(_START_SECOND)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_START_SECOND)
-        self._loop.close()
 
     def _run(
         self,
@@ -140,6 +139,10 @@ class SunSpecServer:
         self._loop.run_until_complete(start())
         if not started.exception():
             self._loop.run_forever()
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
 
     async def _serve(  # noqa: PLR0917  the library calls it so
         self,
