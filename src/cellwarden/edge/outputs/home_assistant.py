@@ -10,6 +10,7 @@ Rules
 Source: Home Assistant, "MQTT" (discovery, availability) and "MQTT Sensor".
 """
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -31,8 +32,11 @@ class HomeAssistantProfile:
     """Sensors of one pack under one device."""
 
     def __init__(self, node: str, *, expire_second: int = _EXPIRE_SECOND) -> None:
-        if not node or set(node) & set("+/#"):
-            raise UsageError(f"{node!r} cannot stand in a topic", hint="Leave out + / #.")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", node):
+            raise UsageError(
+                f"Home Assistant takes no device named {node!r}",
+                hint="Use letters, digits, dashes and underscores alone.",
+            )
         self._node = node
         self._expire_second = expire_second
         self._configured = 0
@@ -108,7 +112,8 @@ class HomeAssistantProfile:
         if row.device_class:
             told["device_class"] = row.device_class
         kind = "binary_sensor" if binary else "sensor"
-        topic = f"homeassistant/{kind}/{self._node}_{pack}/{row.name}/config"
+        item = re.sub(r"[^A-Za-z0-9_-]", "_", f"{pack}_{row.name}")
+        topic = f"homeassistant/{kind}/{self._node}/{item}/config"
         return Publication(topic, msgspec.json.encode(told), qos=1, retain=True)
 
     def _availability(self) -> str:

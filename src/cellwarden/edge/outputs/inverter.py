@@ -178,7 +178,9 @@ def _alarms(view: PackView) -> dict[str, float]:
 
 
 def _fit(field: Field, value: float) -> float:
-    """Limits and voltages rounded down to a step, and to what the field holds."""
+    """Limits rounded to a step towards safety, and to what the field holds."""
+    if field.name == "low_voltage_volt":
+        return math.ceil(value / field.scale - 1e-6) * field.scale
     if field.name.startswith("high_") or field.name == "charge_voltage_volt":
         return min(math.floor(value / field.scale + 1e-6) * field.scale, 3276.7)
     return value

@@ -66,6 +66,7 @@ class MqttOutput:
         self._closing = threading.Event()
         self.dropped_count = 0
         self.refused_count = 0
+        self.failed_count = 0
         self.trouble: str = "not connected yet"
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -90,6 +91,7 @@ class MqttOutput:
                 pause = 0.5
             except (UnavailableError, OSError, ValueError) as error:
                 self.trouble = str(error)
+                self.failed_count += 1
                 self._closing.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECOND)
 
@@ -134,6 +136,7 @@ class MqttOutput:
 
         def disconnected(*_: Any) -> None:
             lost.set()
+            ready.set()
             self._wake.set()
 
         def message(_client: Any, _data: Any, heard: mqtt.MQTTMessage) -> None:
