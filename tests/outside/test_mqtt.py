@@ -268,7 +268,9 @@ def test_what_could_not_be_told_is_told_as_history(site: Site) -> None:
             output.show(view(current_ampere=1.0 + step, unix_time_second=2e9 + step))
         host.close()
         tried = output.failed_count
-        wait_for(lambda: output.failed_count > tried, "a try in vain", 40)  # the next is not at once
+        wait_for(
+            lambda: output.failed_count > tried, "a try in vain", 40
+        )  # the next is not at once
         site.broker.start()
         host = Host(site.broker.port, site.context("host"))
         second = bd_sequence(host.wait(NODE.format("NBIRTH"), 60).payload)

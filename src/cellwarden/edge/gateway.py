@@ -64,6 +64,7 @@ def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
         try:
             with contextlib.ExitStack() as closing:
                 opened = open_source(read_source(folder), outbox.state.position, folder)
+                closing.callback(opened.close)
                 period = opened.batch_frames * opened.period_second
                 outputs = open_outputs(folder, opened.pack, device.name, period_second=period)
                 closing.callback(outputs.close)

@@ -12,7 +12,7 @@ import msgspec
 
 from cellwarden.domain import Command, Frames, Pack, chemistry_named
 from cellwarden.domain.cell import Cell, tiers
-from cellwarden.edge.drivers import Driver, ReplayDriver
+from cellwarden.edge.drivers import Driver, PolledDriver, ReplayDriver
 from cellwarden.edge.live import (
     CanSource,
     LiveSource,
@@ -68,6 +68,11 @@ class Opened:
     pack: Pack | None
     batch_frames: int
     period_second: float = 0.0  # of a live device
+
+    def close(self) -> None:
+        """Let go of a live device."""
+        if isinstance(self.driver, PolledDriver):
+            self.driver.close()
 
 
 class PacedDriver:

@@ -61,10 +61,13 @@ def test_a_captured_bus_replays_its_frames_at_their_time(tmp_path: Path) -> None
         seen.append(live.read(1))
     replay = ReplayBus(read_capture(tmp_path / "raw"))
     again = PolledDriver(CanProbe(replay, LAYOUT, period_second=0.1), period_second=0.0)
-    got = again.read(4)
+    got = again.read(9)
     assert got is not None
-    assert list(got.current_ampere) == pytest.approx([0, 1, 2, 3])
-    assert again.read(5) is None or again.read(1) is None
+    assert list(got.current_ampere) == pytest.approx([0, 1, 2, 3, 4])
+    assert again.read(1) is None
+    for one, other in zip(seen, got.current_ampere, strict=True):
+        assert one is not None
+        assert one.current_ampere[0] == other
 
 
 def test_a_capture_never_outgrows_its_limit(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ class Device:
     """A device that follows a plan: frames, or why there is none."""
 
     plan: list[Frame | Error]
-    layout: Layout = Layout(14, 2)
+    layout: Layout = field(default_factory=lambda: Layout(14, 2))
     clock: float = 100.0
     obeyed: list[Command] = field(default_factory=list)
 
@@ -31,6 +31,9 @@ class Device:
 
     def now(self) -> float:
         return self.clock
+
+    def close(self) -> None:
+        self.plan = []
 
 
 def test_a_refused_or_silent_period_is_a_gap_and_not_the_last_value() -> None:

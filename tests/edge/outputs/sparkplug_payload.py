@@ -60,11 +60,11 @@ def _payload_class() -> type[Message]:
             field = message.field.add(name=label, number=number)
             many = kind.endswith("*")
             field.label = _F.LABEL_REPEATED if many else _F.LABEL_OPTIONAL
-            kind = kind.rstrip("*")
-            if kind in _KINDS:
-                field.type = _KINDS[kind]
+            one = kind.rstrip("*")
+            if one in _KINDS:
+                field.type = _KINDS[one]
             else:
-                field.type, field.type_name = _F.TYPE_MESSAGE, f".spec.{kind}"
+                field.type, field.type_name = _F.TYPE_MESSAGE, f".spec.{one}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("spec.Payload"))

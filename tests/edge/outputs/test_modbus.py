@@ -66,9 +66,7 @@ def test_sunspecs_own_client_reads_the_same(server: SunSpecServer) -> None:
         assert bank.SoH.value is None, "not implemented"
         assert bank.Evt1.value == 1 << 22
         assert bank.AChaMax.cvalue == pytest.approx(60.0)
-        assert string.groups["string"][0].StrA.cvalue == (
-            pytest.approx(12.3)
-        )
+        assert string.groups["string"][0].StrA.cvalue == (pytest.approx(12.3))
         cells = module.groups["lithium-ion-module-cell"]
         assert [cell.CellV.cvalue for cell in cells] == pytest.approx(
             list(frame().cell_voltage_volt)

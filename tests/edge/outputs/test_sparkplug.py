@@ -1,5 +1,7 @@
 """What Google's Protocol Buffers make of our Sparkplug messages, and the rules of a session."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,7 +105,7 @@ def test_the_sequence_wraps_after_255() -> None:
     ]
     assert seen[:3] == [2, 3, 4]
     assert max(seen) == 255
-    assert all((b - a) % 256 == 1 for a, b in zip(seen, seen[1:], strict=False))
+    assert all((b - a) % 256 == 1 for a, b in pairwise(seen))
 
 
 def test_will_and_births_carry_one_number_and_the_next_connection_the_next() -> None:
@@ -176,7 +178,7 @@ def test_random_commands_are_refused_or_ignored(data: bytes) -> None:
     alias=st.integers(0, 2**63),
 )
 def test_whatever_a_host_writes_is_read_as_google_writes_it(
-    cut: int, name: str, value: bool, alias: int
+    cut: int, name: str, *, value: bool, alias: int
 ) -> None:
     data = write(name=name, alias=alias, boolean_value=value)
     assert rebirth_asked(data) is (name == REBIRTH and value)

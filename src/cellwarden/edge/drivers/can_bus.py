@@ -207,10 +207,17 @@ class CanProbe:
             UnavailableError: nothing of ours was heard for seconds.
         """
         end = self._bus.now() + self._period_second
+        any_heard = False
         while (left := end - self._bus.now()) > 0:
-            heard = self._bus.hear(left)
+            try:
+                heard = self._bus.hear(left)
+            except EOFError:
+                if not any_heard:
+                    raise
+                break  # a replay ends after what was heard in its last period
             if heard is None:
                 break
+            any_heard = True
             self._take(heard)
         now = self._bus.now()
         if now - self._heard_second > max(_LONGEST_SILENCE_SECOND, 2 * self._period_second):
@@ -231,6 +238,10 @@ class CanProbe:
     def now(self) -> float:
         """The time on the bus. [s]"""
         return self._bus.now()
+
+    def close(self) -> None:
+        """Leave the bus."""
+        self._bus.close()
 
     def _take(self, frame: BusFrame) -> None:
         message = _BY_NUMBER.get(frame.number)

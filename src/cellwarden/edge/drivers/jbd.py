@@ -152,6 +152,10 @@ class JbdProbe:
         """The time on the line. [s]"""
         return self._line.now()
 
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+
 
 def encode_pack(frame: Frame) -> bytes:
     """The data of an answer to 03, as a board would give it for a frame."""

@@ -50,6 +50,10 @@ class Line(Protocol):
         """The time on this line, Unix seconds. [s]"""
         ...
 
+    def close(self) -> None:
+        """Hang up."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class BusFrame:
@@ -177,6 +181,10 @@ class CapturedLine:
         self._capture.add(self.now(), request, reply)
         return reply
 
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+
     def now(self) -> float:
         """The time on the line. [s]"""
         return self._line.now()
@@ -226,6 +234,9 @@ class ReplayLine:
                     raise UnavailableError("the device was silent", hint="As it was recorded.")
                 return bytes.fromhex(heard.data)
         raise EOFError
+
+    def close(self) -> None:
+        """Nothing was opened."""
 
     def now(self) -> float:
         """When the last answer was given. [s]"""

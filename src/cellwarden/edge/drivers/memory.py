@@ -63,6 +63,9 @@ class JbdBoard:
             return jbd.encode_answer(jbd.CELLS, jbd.encode_cells(self.frame))
         raise UnavailableError("a board does not answer that", hint="Ask for pack or cells.")
 
+    def close(self) -> None:
+        """Nothing was opened."""
+
     def now(self) -> float:
         """The time of the frame. [s]"""
         return 0.0 if self.frame is None else self.frame.unix_time_second
@@ -83,6 +86,9 @@ class RegisterMap:
         if start < 0 or start + 2 * count > len(self.data):
             raise DecodeError(f"no register {address}", hint="Ask for others.")
         return self.data[start : start + 2 * count]
+
+    def close(self) -> None:
+        """Nothing was opened."""
 
     def now(self) -> float:
         """The time of the map. [s]"""

@@ -102,6 +102,10 @@ class SunSpecProbe:
         """The time on the line. [s]"""
         return self._line.now()
 
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+
     def _sensors(self, models: list[sunspec.Model], cells: list[dict[str, float]]) -> np.ndarray:
         if self.layout.sensor_count == self.layout.cell_count:
             return np.array([cell["CellTmp"] for cell in cells])

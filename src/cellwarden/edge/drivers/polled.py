@@ -64,6 +64,10 @@ class Probe(Protocol):
         """The device's time, as its line has it. [s]"""
         ...
 
+    def close(self) -> None:
+        """Let go of the device."""
+        ...
+
 
 class PolledDriver:
     """A probe as a driver, one frame a period."""
@@ -100,6 +104,10 @@ class PolledDriver:
     def write(self, command: Command) -> None:
         """Pass a command on."""
         self._probe.obey(command)
+
+    def close(self) -> None:
+        """Let go of the device."""
+        self._probe.close()
 
     def _next(self) -> Frame | None:
         ahead = self._last_second + self._period_second - self._probe.now()
