@@ -235,7 +235,27 @@ _FEATURES: Final = (
     Quantity("charge_rate_per_hour", "1/h", "current over capacity; positive charges"),
 )
 
-QUANTITIES: Final = MappingProxyType({row.name: row for row in (*_TABLE, *_SUMMED, *_FEATURES)})
+# What drivers and outputs tell of a pack beside its frames: docs/drivers.md.
+_TOLD: Final = (
+    Quantity("lowest_cell_voltage_volt", "V", "the lowest cell of a pack", "", -10.0, 10.0),
+    Quantity("highest_cell_voltage_volt", "V", "the highest cell of a pack", "", -10.0, 10.0),
+    Quantity("lowest_temperature_celsius", "°C", "the coldest sensor of a pack", "", -90.0, 1200.0),
+    Quantity(
+        "highest_temperature_celsius", "°C", "the hottest sensor of a pack", "", -90.0, 1200.0
+    ),
+    Quantity("charge_limit_ampere", "A", "highest current that may charge now", "", 0.0),
+    Quantity("discharge_limit_ampere", "A", "highest current that may discharge now", "", 0.0),
+    Quantity("high_charge_current_ampere", "A", "limit of the charging current", "", 0.0),
+    Quantity("high_discharge_current_ampere", "A", "limit of the discharging current", "", 0.0),
+    Quantity("charge_voltage_volt", "V", "what a charger is asked to hold", "", 0.0),
+    Quantity("charge_current_ampere", "A", "what a charger is asked to give", "", 0.0),
+    Quantity("cooling_fraction", "1", "cooling asked for, of the highest", "", 0.0, 1.0),
+    Quantity("balancing_count", "1", "cells that are being drained", "", 0.0),
+)
+
+QUANTITIES: Final = MappingProxyType(
+    {row.name: row for row in (*_TABLE, *_SUMMED, *_FEATURES, *_TOLD)}
+)
 
 
 def quantity(name: str) -> Quantity:
