@@ -1,6 +1,8 @@
 """What stands in source.toml for a live device, opened as the edge opens it."""
 
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +12,14 @@ import pytest
 
 from cellwarden.edge.drivers.can_bus import PythonCanBus, encode_pack
 from cellwarden.edge.drivers.jbd import JbdProbe
-from cellwarden.edge.drivers.line import Capture, CapturedLine
+from cellwarden.edge.drivers.line import BusFrame, Capture, CapturedLine
 from cellwarden.edge.drivers.memory import JbdBoard
 from cellwarden.edge.drivers.polled import Layout
 from cellwarden.edge.outputs.modbus import SunSpecServer
 from cellwarden.edge.outputs.view import PackView
 from cellwarden.edge.source import Opened, open_source, read_source, write_source
 from cellwarden.errors import UsageError
-from edge.carried import charge_record, frame, pack
+from edge.carried import VECTORS, charge_record, frame, pack
 
 PACK = '[pack]\nchemistry = "NMC"\nnominal_capacity_ah = 60\nseries_count = 14\nsensor_count = 2\n'
 CAN = f'[can]\ninterface = "virtual"\nchannel = "live"\n{PACK}'
@@ -66,6 +68,24 @@ def test_a_pack_on_can_is_read_and_its_raw_bytes_replay_the_same(
     assert replayed is not None
     assert np.array_equal(replayed.voltage_volt, frames.voltage_volt)
     assert again.driver.read(1) is None
+
+
+def test_a_battery_is_read_by_its_makers_dbc(opening: Callable[[str], Opened]) -> None:
+    text = CAN.replace("[pack]", f'dbc = "{VECTORS / "foxbms_excerpt.dbc"}"\n[pack]')
+    text = text.replace('channel = "live"', 'channel = "dbc"\npositive_current = "discharge"')
+    text = text.replace("series_count = 14\nsensor_count = 2", "series_count = 8\nsensor_count = 0")
+    text += (
+        '[can.signals]\nvoltage = "foxBMS_batteryVoltage"\ncurrent = "foxBMS_packCurrent"\n'
+        'cells = "cellVoltage_{:03d}"\ninvalid = "{}_invalidFlag"\n'
+    )
+    opened = opening(f"period_second = 0.1\n{text}")
+    with PythonCanBus("virtual", "dbc") as bus:
+        bus.send(BusFrame(546, bytes.fromhex("02e400000003fc18")))
+        frames = opened.driver.read(1)
+    assert frames is not None
+    assert frames.voltage_volt[0] == pytest.approx(18.5)
+    assert frames.current_ampere[0] == pytest.approx(10.0), "minus ten there"
+    assert frames.cell_voltage_volt.shape == (1, 8)
 
 
 def test_a_battery_behind_sunspec_is_read_plain_when_that_is_said(
@@ -118,6 +138,7 @@ def test_a_captured_board_replays_in_its_place(
         (MODBUS.replace('positive_current = "charge"\n', "") + PACK, "positive_current"),
         (SERIAL.replace('port = "/dev/none"', 'port = "x"\nfamily = "daly"'), "daly"),
         (CAN + "surprise = 1\n", "surprise"),
+        (CAN.replace("[pack]", 'dbc = "a.dbc"\n[pack]'), "which signals are meant"),
         (f'replay = "/nowhere"\n{SERIAL}', "nowhere"),
     ],
 )
@@ -134,3 +155,12 @@ def test_a_source_is_written_as_it_is_read(tmp_path: Path) -> None:
     source = read_source(folder(tmp_path, CAN))
     write_source(tmp_path / "box", source)
     assert read_source(tmp_path / "box") == source
+
+
+def test_the_edge_starts_without_the_extra_libraries() -> None:
+    look = (
+        "import sys, cellwarden.edge.gateway\n"
+        "print(sorted({'can', 'cantools', 'pymodbus', 'paho', 'serial'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

@@ -23,6 +23,7 @@ _DRIVERS: Final = (
     ("record", "a battery file", "nothing", "told by the file", "-", ""),
     ("twin", "a pack made of equations", "commands", "positive charges", "-", ""),
     ("can", "our messages, cellwarden.dbc", "commands", "positive charges", "none", "can"),
+    ("can, dbc", "a maker's DBC file", "nothing", "you must say", "none", "can"),
     ("modbus", "SunSpec 802 and 805", "nothing", "you must say", "mutual TLS", "pymodbus"),
     ("serial", "JBD boards", "nothing", "positive charges", "none", "serial"),
     ("replay", "what capture kept of these", "nothing", "as recorded", "-", ""),

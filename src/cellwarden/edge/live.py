@@ -29,11 +29,13 @@ from cellwarden.trust.keys import FileKeyStore
 from cellwarden.trust.tls import client_context
 
 __all__ = [
+    "CanBusSource",
     "CanSource",
     "LiveSource",
     "ModbusSource",
     "PackSource",
     "SerialSource",
+    "SignalSource",
     "describe_pack",
     "device_context",
     "needing_field",
@@ -44,7 +46,7 @@ T = TypeVar("T")
 _CAPTURE_BYTES: Final = 8 << 20
 
 
-class PackSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PackSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What no protocol says of a pack for sure."""
 
     chemistry: str
@@ -54,15 +56,35 @@ class PackSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parallel_count: int = 1
 
 
-class CanSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A pack that sends our messages (`cellwarden.dbc`) on a CAN bus."""
+class CanBusSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A CAN bus, as python-can names it."""
 
     interface: str = "socketcan"
     channel: str = "can0"
     bitrate: int = 500_000
 
 
-class ModbusSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SignalSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Names of signals in a DBC file; see `drivers.can_dbc.SignalMap`."""
+
+    voltage: str
+    current: str
+    cells: str
+    sensors: str = ""
+    invalid: str = ""
+    first: int = 0
+
+
+class CanSource(CanBusSource, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A pack that sends our messages (`cellwarden.dbc`), or those of a maker's DBC file."""
+
+    dbc: str = ""
+    signals: SignalSource | None = None
+    positive_current: Literal["charge", "discharge"] | None = None
+    stale_second: float = 2.0
+
+
+class ModbusSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A battery that shows SunSpec models 802 and 805; TLS unless `plain` is said."""
 
     host: str
@@ -72,7 +94,7 @@ class ModbusSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plain: bool = False
 
 
-class SerialSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SerialSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A board at a serial port or a serial server."""
 
     port: str
@@ -128,15 +150,40 @@ def _probe(live: LiveSource, layout: Layout, folder: Path | None) -> Probe:
 def _can_probe(live: LiveSource, layout: Layout) -> Probe:
     from cellwarden.edge.drivers.can_bus import CanProbe, PythonCanBus  # noqa: PLC0415  an extra
 
+    told = live.can or CanSource()
     bus: Bus
     if live.replay:
         bus = ReplayBus(read_capture(Path(live.replay)))
     else:
-        told = live.can or CanSource()
         bus = PythonCanBus(told.interface, told.channel, bitrate=told.bitrate)
         if live.capture:
             bus = CapturedBus(bus, Capture(Path(live.capture), live.capture_bytes))
-    return CanProbe(bus, layout, period_second=live.period_second)
+    if not told.dbc:
+        return CanProbe(bus, layout, period_second=live.period_second)
+    try:
+        return _dbc_probe(told, bus, layout, live.period_second)
+    except UsageError:
+        bus.close()
+        raise
+
+
+def _dbc_probe(told: CanSource, bus: Bus, layout: Layout, period_second: float) -> Probe:
+    from cellwarden.edge.drivers.can_dbc import DbcProbe, SignalMap  # noqa: PLC0415  an extra
+
+    if told.signals is None or told.positive_current is None:
+        raise UsageError(
+            "a DBC file does not say which signals are meant and what their sign is",
+            hint="Add positive_current to [can], and [can.signals] with voltage, current, cells.",
+        )
+    return DbcProbe(
+        bus,
+        layout,
+        Path(told.dbc),
+        SignalMap(**msgspec.structs.asdict(told.signals)),
+        told.positive_current,
+        period_second=period_second,
+        stale_second=told.stale_second,
+    )
 
 
 def _modbus_probe(

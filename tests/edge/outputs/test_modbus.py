@@ -133,7 +133,7 @@ def test_a_battery_that_is_gone_gives_gaps_and_comes_back() -> None:
 def test_the_sign_must_be_said_and_must_agree_with_what_the_battery_says(
     server: SunSpecServer,
 ) -> None:
-    with pytest.raises(UsageError, match="leaves the sign"):
+    with pytest.raises(UsageError, match="is not said"):
         SunSpecProbe(ModbusLine("127.0.0.1"), LAYOUT, "")  # type: ignore[arg-type]
     with ModbusLine("127.0.0.1", server.port) as line:
         with pytest.raises(UnitError, match="positive charges"):

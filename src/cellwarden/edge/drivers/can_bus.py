@@ -25,6 +25,7 @@ from cellwarden.domain import Command, Contactors, Frame
 from cellwarden.edge.drivers import can_table as table
 from cellwarden.edge.drivers.field import Field, encode
 from cellwarden.edge.drivers.line import Bus, BusFrame
+from cellwarden.edge.drivers.listening import Freshness, listen
 from cellwarden.edge.drivers.polled import Layout, blank_frame, check_layout
 from cellwarden.errors import DataError, DecodeError, RangeError, UnavailableError, UsageError
 
@@ -192,7 +193,7 @@ class CanProbe:
         self._bus = bus
         self.layout = layout
         self._period_second = period_second
-        self._values: dict[str, tuple[float, float]] = {}
+        self._values = Freshness()
         self._counts: dict[int, float] = {}
         self._heard_second = bus.now()
         self._sent_count = 0
@@ -206,19 +207,7 @@ class CanProbe:
             DataError: the device shows another pack.
             UnavailableError: nothing of ours was heard for seconds.
         """
-        end = self._bus.now() + self._period_second
-        any_heard = False
-        while (left := end - self._bus.now()) > 0:
-            try:
-                heard = self._bus.hear(left)
-            except EOFError:
-                if not any_heard:
-                    raise
-                break  # a replay ends after what was heard in its last period
-            if heard is None:
-                break
-            any_heard = True
-            self._take(heard)
+        listen(self._bus, self._period_second, self._take)
         now = self._bus.now()
         if now - self._heard_second > max(_LONGEST_SILENCE_SECOND, 2 * self._period_second):
             raise UnavailableError(
@@ -260,7 +249,7 @@ class CanProbe:
         if count is not None:
             self._counts[frame.number] = count
         self._heard_second = now
-        self._values |= {name: (value, now) for name, value in values.items()}
+        self._values.put(values, now)
 
     def _show(self, now: float) -> Frame:
         blank = blank_frame(now, self.layout)
@@ -281,9 +270,8 @@ class CanProbe:
         )
 
     def _fresh(self, name: str, message: table.Message) -> float:
-        value, heard = self._values.get(name, (np.nan, -np.inf))
         stale = max(_STALE_PERIODS * message.period_second, _LEAST_STALE_SECOND)
-        return value if self._bus.now() - heard <= stale else np.nan
+        return self._values.get(name, self._bus.now(), stale)
 
 
 class PythonCanBus:

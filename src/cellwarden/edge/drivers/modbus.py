@@ -15,7 +15,7 @@ import ssl
 import struct
 import time
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import numpy as np
 from pymodbus.client import ModbusTcpClient, ModbusTlsClient
@@ -23,13 +23,13 @@ from pymodbus.exceptions import ModbusException
 
 from cellwarden.domain import Command, Frame
 from cellwarden.edge.drivers import sunspec
+from cellwarden.edge.drivers.current_sign import PositiveCurrent, sign_of
 from cellwarden.edge.drivers.line import Line
 from cellwarden.edge.drivers.polled import Layout, check_layout, refuse_command
 from cellwarden.errors import DecodeError, UnavailableError, UnitError, UsageError
 
-__all__ = ["ModbusLine", "PositiveCurrent", "SunSpecProbe"]
+__all__ = ["ModbusLine", "SunSpecProbe"]
 
-PositiveCurrent = Literal["charge", "discharge"]
 _MOST_REGISTERS: Final = 125  # Modbus application protocol 1.1b3, section 6.3
 _BANK: Final = 802
 _CELLS: Final = 805
@@ -60,14 +60,9 @@ class SunSpecProbe:
                 f" {layout.sensor_count}",
                 hint="Set sensor_count to one of these.",
             )
-        if positive_current not in {"charge", "discharge"}:
-            raise UsageError(
-                "SunSpec leaves the sign of the current open",
-                hint='Say positive_current = "charge" or "discharge": look while it charges.',
-            )
         self._line = line
         self.layout = layout
-        self._sign = 1.0 if positive_current == "charge" else -1.0
+        self._sign = sign_of(positive_current)
         self._places: tuple[_Place, ...] = ()
 
     def sample(self) -> Frame:

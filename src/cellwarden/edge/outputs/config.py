@@ -22,7 +22,7 @@ from cellwarden.domain import (
     Severity,
     Trouble,
 )
-from cellwarden.edge.live import CanSource, device_context, needing_field
+from cellwarden.edge.live import CanBusSource, device_context, needing_field
 from cellwarden.edge.outputs.publication import MqttProfile
 from cellwarden.edge.outputs.view import PackView
 from cellwarden.errors import UnavailableError, UsageError
@@ -81,7 +81,7 @@ class MqttTold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plain: bool = False
 
 
-class CanTold(CanSource, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CanTold(CanBusSource, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A CAN bus, and whose messages are sent there."""
 
     profile: Literal["cellwarden", "inverter"]
