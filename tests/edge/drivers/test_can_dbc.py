@@ -106,6 +106,7 @@ def test_such_a_battery_is_only_read() -> None:
         ({"cells": "cellVoltage_000"}, "one signal for all"),
         ({"cells": "cellVoltage_{x}"}, "names no signals"),
         ({"voltage": "foxBMS_packPower"}, "is in 'kW'"),
+        ({"invalid": "{}_flag"}, "no flag 'cellVoltage_000_flag'"),
     ],
 )
 def test_names_that_do_not_fit_the_file_are_refused_in_words(
@@ -126,4 +127,18 @@ def test_a_file_that_is_no_dbc_is_refused(tmp_path: Path, text: bytes | None) ->
     if text is not None:
         path.write_bytes(text)
     with pytest.raises(UsageError):
+        DbcProbe(MemoryBus(), LAYOUT, path, SIGNALS, "charge")
+
+
+def test_a_fault_in_the_file_counts_where_it_is_read_only(tmp_path: Path) -> None:
+    text = DBC.read_text()
+    double = "".join(
+        f' SG_ {name} : {bit}|8@0+ (1,0) [0|255] "" Vector__XXX\n'
+        for name, bit in (("x", 7), ("y", 5))
+    )
+    path = tmp_path / "a.dbc"
+    path.write_text(f"{text}\nBO_ 99 other: 8 Vector__XXX\n{double}")
+    DbcProbe(MemoryBus(), LAYOUT, path, SIGNALS, "charge")
+    path.write_text(text.replace("BO_ 576", f"{double}\nBO_ 576"))
+    with pytest.raises(UsageError, match="foxBMS_PackValues"):
         DbcProbe(MemoryBus(), LAYOUT, path, SIGNALS, "charge")

@@ -40,8 +40,8 @@ _LONGEST_SILENCE_SECOND: Final = 5.0
 class SignalMap:
     """Names of signals; `{}` stands for the number of a cell or sensor, counted from `first`.
 
-    `invalid` is the name of a signal's flag, with `{}` for the signal: where it is 1, the signal
-    is not to be believed.
+    `invalid` is the name of the flag of a cell or sensor, with `{}` for its signal: where it is 1,
+    the signal is not to be believed.
     """
 
     voltage: str
@@ -171,7 +171,7 @@ class DbcProbe:
 
 def _load(path: Path) -> Database:
     try:
-        loaded = cantools.database.load_file(str(path), database_format="dbc")
+        loaded = cantools.database.load_file(str(path), database_format="dbc", strict=False)
     except (OSError, CanError, ValueError) as error:
         raise UsageError(f"{path}: {error}", hint="Give the maker's DBC file.") from error
     if not isinstance(loaded, Database):
@@ -190,14 +190,22 @@ def _find(
     for kind, pattern, count in numbered:
         for place in range(count):
             named[_name(pattern, signals.first + place)] = (kind, f"_{place}")
-    messages, wanted = {}, {}
+    messages: dict[int, Message] = {}
+    wanted: dict[str, _Wanted] = {}
     for message in database.messages:
         for signal in message.signals:
             if signal.name in named:
                 kind, end = named[signal.name]
                 messages[message.frame_id] = message
-                flag = signals.invalid.format(signal.name) if signals.invalid else ""
+                flag = signals.invalid.format(signal.name) if signals.invalid and end else ""
+                if flag and flag not in {other.name for other in message.signals}:
+                    raise UsageError(
+                        f"the DBC has no flag {flag!r} in {message.name}",
+                        hint="Check `invalid` in [can.signals], or leave it out.",
+                    )
                 wanted[signal.name] = _want(signal, kind, end, flag)
+    for message in messages.values():
+        _check(message)
     missing = sorted(set(named) - set(wanted))
     if missing:
         raise UsageError(
@@ -206,6 +214,18 @@ def _find(
             hint="Check the names in [can.signals], and the numbers of cells and sensors.",
         )
     return messages, wanted
+
+
+def _check(message: Message) -> None:
+    """The messages that are read must be sound; the rest of a maker's file may be as it is.
+
+    Raises:
+        UsageError: signals of this message overlap or do not fit.
+    """
+    try:
+        message.refresh(strict=True)
+    except CanError as error:
+        raise UsageError(f"{message.name}: {error}", hint="Mend the DBC file.") from error
 
 
 def _want(signal: Signal, kind: str, end: str, flag: str) -> _Wanted:
