@@ -116,6 +116,19 @@ def test_a_limit_never_grows_on_its_way(ampere: float) -> None:
     assert heard.high_charge_current_ampere > min(ampere, 6553.4) - 0.11
 
 
+def test_what_does_not_fit_a_message_is_missing_and_stops_nothing() -> None:
+    bus, can = probe()
+    volts = np.full(14, 3.7)
+    volts[:3] = [-0.2, 7.0, np.inf]
+    shown = frame(cell_voltage_volt=volts, current_ampere=1e9, humidity_fraction=2.0)
+    bus.say(encode_pack(shown, 0))
+    got = can.sample()
+    assert list(np.isnan(got.cell_voltage_volt[:4])) == [True, True, True, False]
+    assert np.isnan(got.current_ampere)
+    assert got.humidity_fraction is None
+    assert got.voltage_volt == pytest.approx(51.234)
+
+
 def test_half_a_command_is_none() -> None:
     sent = list(encode_command(Command(CLOSED, 1.0, 1.0), 0))
     with pytest.raises(DecodeError, match="a command without"):

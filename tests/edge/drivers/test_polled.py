@@ -17,6 +17,8 @@ class Device:
     layout: Layout = field(default_factory=lambda: Layout(14, 2))
     clock: float = 100.0
     obeyed: list[Command] = field(default_factory=list)
+    refused_count: int = 0
+    trouble: Error | None = None
 
     def sample(self) -> Frame:
         if not self.plan:

@@ -12,7 +12,8 @@ from cellwarden.edge.drivers.can_bus import PythonCanBus
 from cellwarden.edge.drivers.modbus import ModbusLine, SunSpecProbe
 from cellwarden.edge.outputs.config import open_outputs, read_outputs
 from cellwarden.edge.outputs.inverter import decode_inverter
-from cellwarden.errors import UsageError
+from cellwarden.edge.outputs.view import PackView
+from cellwarden.errors import UnavailableError, UsageError
 from edge.carried import frame, pack
 
 
@@ -53,6 +54,24 @@ def test_what_the_watch_saw_is_shown_to_all(tmp_path: Path) -> None:
     assert heard[0x356]["current_ampere"] == pytest.approx(12.3)
     assert heard[0x359]["alarm_bits"] == 1 << 11
     assert heard[0x351]["high_charge_current_ampere"] == 0.0, "no limit is known"
+
+
+def test_a_bus_that_fails_stops_neither_the_others_nor_the_watch(tmp_path: Path) -> None:
+    class Failing:
+        def show(self, view: PackView) -> None:
+            raise UnavailableError(f"no way to tell of {view.pack.name}", hint="Mend it.")
+
+        def close(self) -> None:
+            return
+
+    outputs = open_outputs(told(tmp_path, f"[[sunspec]]\nport = {free_port()}\n"), pack(), "box")
+    try:
+        outputs.outputs.insert(0, Failing())
+        wild = frame(cell_voltage_volt=np.full(14, -3.0), voltage_volt=-1.0)
+        assert outputs.after(watch)(Frames.stack([wild]), b"")[2] == b"."
+        assert "no way" in outputs.trouble
+    finally:
+        outputs.close()
 
 
 def test_our_own_messages_go_out_too(tmp_path: Path) -> None:

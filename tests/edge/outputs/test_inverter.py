@@ -44,6 +44,8 @@ def test_a_real_charge_is_positive() -> None:
 
 
 def test_what_is_not_known_is_not_sent() -> None:
+    assert 0x355 not in said(view(soc_fraction=1.2))
+    assert 0x356 not in said(view(frame=frame(voltage_volt=1500.0)))
     assert 0x356 not in said(view(frame=frame(current_ampere=np.nan)))
     assert 0x355 not in said(view(soc_fraction=np.nan))
     assert said(view(allowance=None))[0x351]["high_charge_current_ampere"] == 0.0

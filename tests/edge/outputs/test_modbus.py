@@ -182,6 +182,7 @@ def contexts() -> dict[str, ssl.SSLContext]:
         ),
         "client": client_context(device.certificate, device.key, ours.certificate),
         "foreign": client_context(foreign.certificate, foreign.key, ours.certificate),
+        "server as client": client_context(server.certificate, server.key, ours.certificate),
         "doubting": client_context(device.certificate, device.key, theirs.certificate),
     }
 
@@ -203,7 +204,7 @@ def test_both_sides_prove_themselves_over_tls(
             assert shown.current_ampere == pytest.approx(12.3)
 
 
-@pytest.mark.parametrize("who", ["foreign", "doubting", None])
+@pytest.mark.parametrize("who", ["foreign", "doubting", "server as client", None])
 def test_a_stranger_sees_nothing_over_tls(
     secured: SunSpecServer, contexts: dict[str, ssl.SSLContext], who: str | None
 ) -> None:

@@ -27,7 +27,14 @@ from cellwarden.edge.drivers.field import Field, encode
 from cellwarden.edge.drivers.line import Bus, BusFrame
 from cellwarden.edge.drivers.listening import Freshness, listen
 from cellwarden.edge.drivers.polled import Layout, blank_frame, check_layout
-from cellwarden.errors import DataError, DecodeError, RangeError, UnavailableError, UsageError
+from cellwarden.errors import (
+    DataError,
+    DecodeError,
+    Error,
+    RangeError,
+    UnavailableError,
+    UsageError,
+)
 
 __all__ = [
     "CanProbe",
@@ -91,7 +98,7 @@ def encode_pack(
     estimates: dict[str, float] | None = None,
     limits: tuple[float, float] = (np.nan, np.nan),
 ) -> Iterator[BusFrame]:
-    """What a pack sends in a cycle; `count` numbers the cycles."""
+    """What a pack sends in a cycle; `count` numbers the cycles. What does not fit is left out."""
     counted = {"message_count": float(count % 256)}
     switches = contactors or Contactors(plus_closed=False, minus_closed=False)
     ambient, humid = frame.ambient_temperature_celsius, frame.humidity_fraction
@@ -120,7 +127,7 @@ def encode_pack(
         ),
     )
     for message, values in shown:
-        yield _frame(message, message.fields, {**values, **counted})
+        yield _frame(message, message.fields, _fit(message.fields, {**values, **counted}))
     yield from _items(table.CELLS, frame.cell_voltage_volt)
     yield from _items(table.SENSORS, frame.cell_temperature_celsius)
 
@@ -198,7 +205,7 @@ class CanProbe:
         self._heard_second = bus.now()
         self._sent_count = 0
         self.refused_count = 0
-        self.trouble: DataError | None = None
+        self.trouble: Error | None = None
 
     def sample(self) -> Frame:
         """All that was heard until the period is over.
@@ -340,7 +347,12 @@ def _items(message: table.Message, column: np.ndarray) -> Iterator[BusFrame]:
         ]
         values = {field.name: float(value) for field, value in zip(places, part, strict=False)}
         fields = (*message.fields, *places)
-        yield _frame(message, fields, {"group_index": float(group), **values})
+        yield _frame(message, fields, _fit(fields, {"group_index": float(group), **values}))
+
+
+def _fit(fields: tuple[Field, ...], values: dict[str, float]) -> dict[str, float]:
+    """The values that can be said; the others are left out."""
+    return {field.name: field.fit(values.get(field.name, np.nan)) for field in fields}
 
 
 def _item(message: table.Message) -> Field:

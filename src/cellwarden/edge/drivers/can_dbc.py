@@ -22,7 +22,7 @@ from cellwarden.edge.drivers.current_sign import PositiveCurrent, sign_of
 from cellwarden.edge.drivers.line import Bus, BusFrame
 from cellwarden.edge.drivers.listening import Freshness, listen
 from cellwarden.edge.drivers.polled import Layout, blank_frame, refuse_command
-from cellwarden.errors import DecodeError, RangeError, UnavailableError, UsageError
+from cellwarden.errors import DecodeError, Error, RangeError, UnavailableError, UsageError
 
 __all__ = ["DbcProbe", "SignalMap"]
 
@@ -91,7 +91,7 @@ class DbcProbe:
         self._fresh = Freshness()
         self._heard_second = bus.now()
         self.refused_count = 0
-        self.trouble: DecodeError | RangeError | None = None
+        self.trouble: Error | None = None
 
     def sample(self) -> Frame:
         """All that was heard until the period is over.

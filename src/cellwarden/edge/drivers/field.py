@@ -109,6 +109,14 @@ class Field:
             )
         return round(ideal)
 
+    def fit(self, value: float, power: float = 0.0) -> float:
+        """The value where the field can say it, else NaN: what cannot be said is left out."""
+        try:
+            self.number(value, power)
+        except RangeError:
+            return math.nan
+        return value
+
     def put(self, raw: int, payload: bytearray) -> None:
         """Write a raw number into a message."""
         struct.pack_into(self._format(), payload, self.start, raw)

@@ -18,7 +18,7 @@ from cellwarden.domain.units import QUANTITIES
 from cellwarden.edge.drivers.field import Field, decode, encode
 from cellwarden.edge.drivers.line import Line
 from cellwarden.edge.drivers.polled import Layout, check_layout, refuse_command
-from cellwarden.errors import DecodeError
+from cellwarden.errors import DecodeError, Error
 
 __all__ = [
     "CELLS",
@@ -121,6 +121,8 @@ class JbdProbe:
     def __init__(self, line: Line, layout: Layout) -> None:
         self._line = line
         self.layout = layout
+        self.refused_count = 0
+        self.trouble: Error | None = None
 
     def sample(self) -> Frame:
         """Pack and cells, asked for one after the other."""

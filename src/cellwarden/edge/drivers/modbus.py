@@ -26,7 +26,7 @@ from cellwarden.edge.drivers import sunspec
 from cellwarden.edge.drivers.current_sign import PositiveCurrent, sign_of
 from cellwarden.edge.drivers.line import Line
 from cellwarden.edge.drivers.polled import Layout, check_layout, refuse_command
-from cellwarden.errors import DecodeError, UnavailableError, UnitError, UsageError
+from cellwarden.errors import DecodeError, Error, UnavailableError, UnitError, UsageError
 
 __all__ = ["ModbusLine", "SunSpecProbe"]
 
@@ -62,6 +62,8 @@ class SunSpecProbe:
             )
         self._line = line
         self.layout = layout
+        self.refused_count = 0
+        self.trouble: Error | None = None
         self._sign = sign_of(positive_current)
         self._places: tuple[_Place, ...] = ()
 

@@ -42,6 +42,16 @@ class Probe(Protocol):
         """Cells and sensors of each frame."""
         ...
 
+    @property
+    def refused_count(self) -> int:
+        """Messages that were refused without a whole frame being lost."""
+        ...
+
+    @property
+    def trouble(self) -> Error | None:
+        """Why the last of them was refused."""
+        ...
+
     def sample(self) -> Frame:
         """What the device shows now.
 
@@ -84,9 +94,19 @@ class PolledDriver:
         self._wait = wait
         self._last_second = -np.inf
         self._finished = False
-        self.refused_count = 0
+        self._refused_count = 0
+        self._trouble: Error | None = None
         self.silent_count = 0
-        self.trouble: Error | None = None
+
+    @property
+    def refused_count(self) -> int:
+        """Frames and messages that were refused. [1]"""
+        return self._refused_count + self._probe.refused_count
+
+    @property
+    def trouble(self) -> Error | None:
+        """Why something was last refused or silent."""
+        return self._trouble or self._probe.trouble
 
     def read(self, count: int) -> Frames | None:
         """The next `count` frames; fewer, then None, where a replay ends."""
@@ -119,12 +139,12 @@ class PolledDriver:
             self._finished = True
             return None
         except DataError as error:
-            self.refused_count += 1
-            self.trouble = error
+            self._refused_count += 1
+            self._trouble = error
             frame = blank_frame(self._probe.now(), self._probe.layout)
         except UnavailableError as error:
             self.silent_count += 1
-            self.trouble = error
+            self._trouble = error
             frame = blank_frame(self._probe.now(), self._probe.layout)
         self._last_second = max(self._last_second, frame.unix_time_second)
         return replace(frame, unix_time_second=self._last_second)

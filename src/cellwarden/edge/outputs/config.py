@@ -25,7 +25,7 @@ from cellwarden.domain import (
 from cellwarden.edge.live import CanBusSource, device_context, needing_field
 from cellwarden.edge.outputs.publication import MqttProfile
 from cellwarden.edge.outputs.view import PackView
-from cellwarden.errors import UnavailableError, UsageError
+from cellwarden.errors import Error, UsageError
 from cellwarden.trust.identity import load_certificate, load_key
 from cellwarden.trust.keys import write_durably
 from cellwarden.trust.tls import server_context
@@ -110,7 +110,7 @@ class Outputs:
         for output in self.outputs:
             try:
                 output.show(view)
-            except UnavailableError as error:
+            except Error as error:
                 self.trouble = str(error)
 
     def close(self) -> None:

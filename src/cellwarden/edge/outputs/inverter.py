@@ -120,8 +120,8 @@ def encode_inverter(view: PackView) -> Iterator[BusFrame]:
         **_alarms(view),
     }
     for message in INVERTER_MESSAGES[:-1]:
-        if not any(math.isnan(said[field.name]) for field in message.fields):
-            values = {field.name: _fit(field, said[field.name]) for field in message.fields}
+        values = {field.name: _fit(field, said[field.name]) for field in message.fields}
+        if not any(math.isnan(value) for value in values.values()):
             yield BusFrame(message.number, encode(message.fields, values, message.size))
     yield BusFrame(_NAME.number, _SPOKEN)
 
@@ -183,4 +183,4 @@ def _fit(field: Field, value: float) -> float:
         return math.ceil(value / field.scale - 1e-6) * field.scale
     if field.name.startswith("high_") or field.name == "charge_voltage_volt":
         return min(math.floor(value / field.scale + 1e-6) * field.scale, 3276.7)
-    return value
+    return field.fit(value)

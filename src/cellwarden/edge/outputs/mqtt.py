@@ -89,8 +89,8 @@ class MqttOutput:
             try:
                 self._connection()
                 pause = 0.5
-            except (UnavailableError, OSError, ValueError) as error:
-                self.trouble = str(error)
+            except Exception as error:  # noqa: BLE001  told in `trouble`, and tried again
+                self.trouble = str(error) or repr(error)
                 self.failed_count += 1
                 self._closing.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECOND)

@@ -18,7 +18,6 @@ from cellwarden.domain import Pack
 from cellwarden.edge.drivers import sunspec
 from cellwarden.edge.drivers.field import Field, encode
 from cellwarden.edge.outputs.view import SUNSPEC_EVENTS, PackView
-from cellwarden.errors import RangeError
 
 __all__ = ["Powers", "encode_map", "powers_of"]
 
@@ -212,11 +211,7 @@ def _fit(field: Field, value: float, powers: dict[str, float]) -> float:
     if field.name in _LIMIT_POINTS:
         highest = 65534.0 * step
         return min(math.floor(max(value, 0.0) / step + 1e-6) * step, highest) if value > 0 else 0.0
-    try:
-        field.number(value, power)
-    except RangeError:
-        return math.nan
-    return value
+    return field.fit(value, power)
 
 
 def _identity(pack: Pack) -> bytes:
