@@ -9,12 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellwarden.domain import CLOSED, OPEN, Command, Frame, Frames, Series
+from cellwarden.domain import CLOSED, OPEN, QUANTITIES, Command, Frame, Frames, Series
 from cellwarden.edge.drivers import Driver, Layout, PolledDriver, ReplayDriver
 from cellwarden.edge.drivers import can_table as table
 from cellwarden.edge.drivers.can_bus import CanProbe, decode_frame, encode_pack
 from cellwarden.edge.drivers.jbd import CELLS, PACK, JbdProbe, decode_answer, question
-from cellwarden.edge.drivers.line import BusFrame
+from cellwarden.edge.drivers.line import (
+    BusFrame,
+    Heard,
+    ReplayBus,
+    ReplayLine,
+    read_capture,
+)
 from cellwarden.edge.drivers.memory import JbdBoard, MemoryBus, RegisterMap
 from cellwarden.edge.drivers.modbus import SunSpecProbe
 from cellwarden.edge.outputs.registers import encode_map, powers_of
@@ -126,6 +132,60 @@ def test_any_bit_turned_on_the_bus_is_seen(place: int, cycle: int) -> None:
 def test_random_answers_of_a_board_are_refused(answer: bytes, command: int) -> None:
     with pytest.raises(DataError):
         decode_answer(command, answer)
+
+
+KEYS = st.sampled_from(
+    [
+        question(PACK).hex(),
+        question(CELLS).hex(),
+        struct.pack(">HH", 40000, 2).hex(),
+        *(f"{number:08x}" for number in NUMBERS),
+    ]
+)
+HEARD = st.lists(
+    st.builds(
+        Heard,
+        st.floats(0.0, 100.0),
+        KEYS,
+        st.none() | st.binary(max_size=60).map(bytes.hex),
+    ),
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize("kind", ["can", "jbd", "sunspec"])
+@given(heard=HEARD)
+@settings(max_examples=80, deadline=None)
+def test_whatever_was_captured_replays_as_frames_and_gaps_to_an_end(
+    kind: str, heard: list[Heard]
+) -> None:
+    probes = {
+        "can": lambda: CanProbe(ReplayBus(heard), LAYOUT, period_second=1.0),
+        "jbd": lambda: JbdProbe(ReplayLine(heard), LAYOUT),
+        "sunspec": lambda: SunSpecProbe(ReplayLine(heard), LAYOUT, "charge"),
+    }
+    driver = PolledDriver(probes[kind](), period_second=0.0)
+    count = 0
+    while (frames := driver.read(50)) is not None:
+        count += len(frames)
+        assert count < 1000, "a replay ends"
+        assert frames.cell_voltage_volt.shape[1] == LAYOUT.cell_count
+        for name, column in frames.columns().items():
+            low, high = QUANTITIES[name].low, QUANTITIES[name].high
+            assert np.all(np.isnan(column) | (column >= low) & (column <= high)), name
+
+
+@given(data=st.binary(max_size=200))
+@settings(max_examples=80, deadline=None)
+def test_a_file_that_is_no_capture_is_refused_or_empty(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "random.capture"
+    path.write_bytes(data)
+    try:
+        assert all(isinstance(heard, Heard) for heard in read_capture(path))
+    except DataError:
+        return
 
 
 def registers() -> RegisterMap:
