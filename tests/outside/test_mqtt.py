@@ -18,7 +18,7 @@ import pytest
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from cellwarden.edge.live import device_context
+from cellwarden.edge.connection import device_context
 from cellwarden.edge.outputs.mqtt import MqttOutput
 from cellwarden.edge.outputs.sparkplug import REBIRTH, SparkplugProfile
 from cellwarden.edge.outputs.view import PackView

@@ -12,16 +12,16 @@ import msgspec
 
 from cellwarden.domain import Command, Frames, Pack, chemistry_named
 from cellwarden.domain.cell import Cell, tiers
-from cellwarden.edge.drivers import Driver, PolledDriver, ReplayDriver
-from cellwarden.edge.live import (
+from cellwarden.edge.connection import (
     CanSource,
-    LiveSource,
+    Connection,
     ModbusSource,
     PackSource,
     SerialSource,
+    connect,
     describe_pack,
-    open_live,
 )
+from cellwarden.edge.drivers import Driver, PolledDriver, ReplayDriver
 from cellwarden.errors import UsageError
 from cellwarden.physics.config import TwinConfig
 from cellwarden.physics.fault import Fault, FaultKind
@@ -142,7 +142,7 @@ def open_source(source: Source, position: bytes, folder: Path | None = None) -> 
     if source.record:
         return _open_record(Path(source.record), source, position)
     if any(named[2:]):
-        return _open_live(source, folder)
+        return _connect(source, folder)
     config = _twin_config(source.twin)
     twin = Twin.resume(config, position) if position else Twin(config)
     pack = config.pack()
@@ -151,13 +151,13 @@ def open_source(source: Source, position: bytes, folder: Path | None = None) -> 
     return Opened(driver, note, pack, source.batch_frames or _TWIN_FRAMES)
 
 
-def _open_live(source: Source, folder: Path | None) -> Opened:
+def _connect(source: Source, folder: Path | None) -> Opened:
     if source.pack is None:
         raise UsageError(
             "a live device needs its pack described",
             hint="Add [pack] with chemistry, nominal_capacity_ah, series_count, sensor_count.",
         )
-    live = LiveSource(
+    live = Connection(
         source.pack,
         source.can,
         source.modbus,
@@ -170,12 +170,12 @@ def _open_live(source: Source, folder: Path | None) -> Opened:
     pack = describe_pack(folder.name if folder else "pack", source.pack)
     told = source.pack
     note = PackNote(told.chemistry, pack.nominal_capacity_ah, told.series_count, _connection(live))
-    driver = open_live(live, folder)
+    driver = connect(live, folder)
     frames = source.batch_frames or _POLLED_FRAMES
     return Opened(driver, note, pack, frames, source.period_second)
 
 
-def _connection(live: LiveSource) -> str:
+def _connection(live: Connection) -> str:
     kinds = {"can": live.can, "modbus": live.modbus, "serial": live.serial}
     kind = next(name for name, told in kinds.items() if told is not None)
     return f"replay of {kind}" if live.replay else kind

@@ -22,7 +22,7 @@ from cellwarden.domain import (
     Severity,
     Trouble,
 )
-from cellwarden.edge.live import CanBusSource, device_context, needing_field
+from cellwarden.edge.connection import CanBusSource, device_context, needing_field
 from cellwarden.edge.outputs.publication import MqttProfile
 from cellwarden.edge.outputs.view import PackView
 from cellwarden.errors import Error, UsageError

@@ -31,15 +31,15 @@ from cellwarden.trust.tls import client_context
 __all__ = [
     "CanBusSource",
     "CanSource",
-    "LiveSource",
+    "Connection",
     "ModbusSource",
     "PackSource",
     "SerialSource",
     "SignalSource",
+    "connect",
     "describe_pack",
     "device_context",
     "needing_field",
-    "open_live",
 ]
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class SerialSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     baud: int = 9600
 
 
-class LiveSource(msgspec.Struct, frozen=True):
+class Connection(msgspec.Struct, frozen=True):
     """One of the three, the pack, and what is kept or replayed of its raw bytes."""
 
     pack: PackSource
@@ -123,7 +123,7 @@ def describe_pack(name: str, told: PackSource) -> Pack:
     return Pack(name, cell, told.series_count, told.parallel_count)
 
 
-def open_live(live: LiveSource, folder: Path | None) -> PolledDriver:
+def connect(live: Connection, folder: Path | None) -> PolledDriver:
     """The driver of a live device, or of a capture of one.
 
     Raises:
@@ -135,7 +135,7 @@ def open_live(live: LiveSource, folder: Path | None) -> PolledDriver:
     return PolledDriver(_probe(live, layout, folder), period_second=period)
 
 
-def _probe(live: LiveSource, layout: Layout, folder: Path | None) -> Probe:
+def _probe(live: Connection, layout: Layout, folder: Path | None) -> Probe:
     if live.can is not None:
         return needing_field(lambda: _can_probe(live, layout))
     if live.modbus is not None:
@@ -147,7 +147,7 @@ def _probe(live: LiveSource, layout: Layout, folder: Path | None) -> Probe:
     raise UsageError("no device is named", hint="Give [can], [modbus] or [serial].")
 
 
-def _can_probe(live: LiveSource, layout: Layout) -> Probe:
+def _can_probe(live: Connection, layout: Layout) -> Probe:
     from cellwarden.edge.drivers.can_bus import CanProbe, PythonCanBus  # noqa: PLC0415  an extra
 
     told = live.can or CanSource()
@@ -187,7 +187,7 @@ def _dbc_probe(told: CanSource, bus: Bus, layout: Layout, period_second: float) 
 
 
 def _modbus_probe(
-    live: LiveSource, told: ModbusSource, layout: Layout, folder: Path | None
+    live: Connection, told: ModbusSource, layout: Layout, folder: Path | None
 ) -> Probe:
     from cellwarden.edge.drivers.modbus import ModbusLine, SunSpecProbe  # noqa: PLC0415  an extra
 
@@ -198,14 +198,14 @@ def _modbus_probe(
     return SunSpecProbe(_line(live, line), layout, told.positive_current)
 
 
-def _serial_probe(live: LiveSource, told: SerialSource, layout: Layout) -> Probe:
+def _serial_probe(live: Connection, told: SerialSource, layout: Layout) -> Probe:
     from cellwarden.edge.drivers.jbd import JbdProbe  # noqa: PLC0415  loaded with its line
     from cellwarden.edge.drivers.serial_line import SerialLine  # noqa: PLC0415  an extra
 
     return JbdProbe(_line(live, lambda: SerialLine(told.port, baud=told.baud)), layout)
 
 
-def _line(live: LiveSource, make: Callable[[], Line]) -> Line:
+def _line(live: Connection, make: Callable[[], Line]) -> Line:
     if live.replay:
         return ReplayLine(read_capture(Path(live.replay)))
     if live.capture:
