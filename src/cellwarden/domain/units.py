@@ -250,6 +250,16 @@ _TOLD: Final = (
     Quantity("charge_voltage_volt", "V", "what a charger is asked to hold", "", 0.0),
     Quantity("charge_current_ampere", "A", "what a charger is asked to give", "", 0.0),
     Quantity("cooling_fraction", "1", "cooling asked for, of the highest", "", 0.0, 1.0),
+    Quantity("link_voltage_volt", "V", "voltage behind the contactors", "", -10.0, 2000.0),
+    Quantity("second_current_ampere", "A", "a redundant current sensor", "", -10_000.0, 10_000.0),
+    Quantity("second_cell_voltage_volt", "V", "a redundant cell monitor", "", -10.0, 10.0),
+    Quantity("coolant_temperature_celsius", "°C", "temperature of the coolant", "", -90.0, 1200.0),
+    Quantity("insulation_ohm", "Ω", "insulation of the pack against its case", "", 0.0),
+    Quantity("gas_fraction", "1", "vent gas in the air around the cells", "", 0.0, 1.0),
+    Quantity("clock_error_second", "s", "wall clock less its time source"),
+    Quantity("reference_volt", "V", "a monitor's second reference, read with the first", "", 0.0),
+    Quantity("age_second", "s", "time since a reading was good", "", 0.0),
+    Quantity("frame_error_count", "1", "refused frames of a monitor in a cycle", "", 0.0),
     Quantity("balancing_count", "1", "cells that are being drained", "", 0.0),
 )
 

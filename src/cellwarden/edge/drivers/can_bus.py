@@ -42,6 +42,8 @@ __all__ = [
     "decode_command",
     "decode_frame",
     "encode_command",
+    "encode_items",
+    "encode_message",
     "encode_pack",
 ]
 
@@ -50,6 +52,7 @@ _BY_NUMBER: Final = {message.number: message for message in table.MESSAGES}
 _STALE_PERIODS: Final = 3.0
 _LEAST_STALE_SECOND: Final = 0.5
 _LONGEST_SILENCE_SECOND: Final = 5.0
+_MOST_FRAMES: Final = 4096
 
 
 @cache
@@ -95,6 +98,7 @@ def encode_pack(
     count: int,
     *,
     contactors: Contactors | None = None,
+    state: dict[str, float] | None = None,
     estimates: dict[str, float] | None = None,
     limits: tuple[float, float] = (np.nan, np.nan),
 ) -> Iterator[BusFrame]:
@@ -109,6 +113,7 @@ def encode_pack(
                 "cell_count": float(len(frame.cell_voltage_volt)),
                 "sensor_count": float(len(frame.cell_temperature_celsius)),
                 "contactor_bits": float(_bits(switches)),
+                **(state or {}),
             },
         ),
         (
@@ -127,9 +132,9 @@ def encode_pack(
         ),
     )
     for message, values in shown:
-        yield _frame(message, message.fields, _fit(message.fields, {**values, **counted}))
-    yield from _items(table.CELLS, frame.cell_voltage_volt)
-    yield from _items(table.SENSORS, frame.cell_temperature_celsius)
+        yield encode_message(message, {**values, **counted})
+    yield from encode_items(table.CELLS, frame.cell_voltage_volt)
+    yield from encode_items(table.SENSORS, frame.cell_temperature_celsius)
 
 
 def encode_command(command: Command, count: int) -> Iterator[BusFrame]:
@@ -220,10 +225,19 @@ class CanProbe:
             raise UnavailableError(
                 "no pack is heard on the bus", hint="Check wiring, termination and bit rate."
             )
-        counts = self._fresh("cell_count", table.STATE), self._fresh("sensor_count", table.STATE)
+        counts = self.fresh("cell_count", table.STATE), self.fresh("sensor_count", table.STATE)
         if not np.isnan(counts).any():
             check_layout(int(counts[0]), int(counts[1]), self.layout)
-        return self._show(now)
+        return self.show(now)
+
+    def drain(self) -> float:
+        """Take what has come, without waiting; gives how long the pack has been silent. [s]"""
+        for _ in range(_MOST_FRAMES):  # a bus that babbles must not hold a control cycle
+            heard = self._bus.hear(0.0)
+            if heard is None:
+                break
+            self._take(heard)
+        return self._bus.now() - self._heard_second
 
     def obey(self, command: Command) -> None:
         """Send a command to the pack."""
@@ -241,7 +255,7 @@ class CanProbe:
 
     def _take(self, frame: BusFrame) -> None:
         message = _BY_NUMBER.get(frame.number)
-        if message is None or message.sender != "Pack":
+        if message is None or message.sender == "Control":
             return
         now = self._bus.now()
         try:
@@ -256,29 +270,38 @@ class CanProbe:
         if count is not None:
             self._counts[frame.number] = count
         self._heard_second = now
+        if message.item is None and "group_index" in values:
+            end = f"_{int(values['group_index'])}"
+            values = {name + end: value for name, value in values.items()}
         self._values.put(values, now)
 
-    def _show(self, now: float) -> Frame:
+    def show(self, now: float) -> Frame:
+        """The frame of what is fresh at a time."""
         blank = blank_frame(now, self.layout)
         cells, sensors = blank.cell_voltage_volt, blank.cell_temperature_celsius
         for kind, column in ((table.CELLS, cells), (table.SENSORS, sensors)):
             for place in range(len(column)):
-                column[place] = self._fresh(f"{_item(kind).name}_{place}", kind)
-        ambient = self._fresh("ambient_temperature_celsius", table.ENVIRONMENT)
-        humid = self._fresh("humidity_fraction", table.ENVIRONMENT)
+                column[place] = self.fresh(f"{_item(kind).name}_{place}", kind)
+        ambient = self.fresh("ambient_temperature_celsius", table.ENVIRONMENT)
+        humid = self.fresh("humidity_fraction", table.ENVIRONMENT)
         return Frame(
             now,
-            self._fresh("voltage_volt", table.VOLTAGE),
-            self._fresh("current_ampere", table.CURRENT),
+            self.fresh("voltage_volt", table.VOLTAGE),
+            self.fresh("current_ampere", table.CURRENT),
             cells,
             sensors,
             None if np.isnan(ambient) else ambient,
             None if np.isnan(humid) else humid,
         )
 
-    def _fresh(self, name: str, message: table.Message) -> float:
+    def fresh(self, name: str, message: table.Message) -> float:
+        """A number of a message, or NaN when it is stale."""
         stale = max(_STALE_PERIODS * message.period_second, _LEAST_STALE_SECOND)
         return self._values.get(name, self._bus.now(), stale)
+
+    def age(self, name: str) -> float:
+        """How long ago a number was heard; infinite where it never was. [s]"""
+        return self._values.age(name, self._bus.now())
 
 
 class PythonCanBus:
@@ -296,7 +319,8 @@ class PythonCanBus:
     def hear(self, wait_second: float) -> BusFrame | None:
         """The next data frame with an 11-bit identifier."""
         end = time.monotonic() + wait_second
-        while (left := end - time.monotonic()) > 0:
+        while True:
+            left = max(end - time.monotonic(), 0.0)
             try:
                 message = self._bus.recv(left)
             except (can.CanError, OSError) as error:
@@ -306,7 +330,6 @@ class PythonCanBus:
             plain = message.is_extended_id or message.is_error_frame or message.is_remote_frame
             if not plain:
                 return BusFrame(message.arbitration_id, bytes(message.data))
-        return None
 
     def send(self, frame: BusFrame) -> None:
         """Put a frame on the bus."""
@@ -338,7 +361,13 @@ def _frame(message: table.Message, fields: tuple[Field, ...], values: dict[str, 
     return BusFrame(message.number, table.seal(message.number, data))
 
 
-def _items(message: table.Message, column: np.ndarray) -> Iterator[BusFrame]:
+def encode_message(message: table.Message, values: dict[str, float]) -> BusFrame:
+    """A message with what can be said of the values; the others are left out."""
+    return _frame(message, message.fields, _fit(message.fields, values))
+
+
+def encode_items(message: table.Message, column: np.ndarray) -> Iterator[BusFrame]:
+    """The frames of a message that stands for each cell or sensor."""
     for group in range(-(-len(column) // table.CELLS_A_FRAME)):
         first = group * table.CELLS_A_FRAME
         part = column[first : first + table.CELLS_A_FRAME]

@@ -17,6 +17,7 @@ from cellwarden.edge.drivers.field import Field, Kind
 from cellwarden.errors import DecodeError
 
 __all__ = [
+    "AROUND",
     "BALANCE",
     "CELLS",
     "CELLS_A_FRAME",
@@ -25,9 +26,15 @@ __all__ = [
     "ENVIRONMENT",
     "ESTIMATE",
     "FRAME_BYTES",
+    "INPUTS",
     "LIMITS",
     "MESSAGES",
+    "MONITOR",
+    "OPEN_WIRES",
     "ORDER",
+    "REQUEST",
+    "SECOND",
+    "SECOND_CELLS",
     "SENSORS",
     "STATE",
     "VOLTAGE",
@@ -99,6 +106,9 @@ CHARGER: Final = Message(
         _COUNTER,
     ),
 )
+REQUEST: Final = Message(
+    0x210, "request", "Vehicle", 0.1, (_count("request_index", 0, 15), _COUNTER)
+)
 BALANCE: Final = Message(
     0x213,
     "balance",
@@ -115,8 +125,71 @@ STATE: Final = Message(
         _count("cell_count", 0, CELLS_A_FRAME * _GROUPS),
         _count("sensor_count", 1, CELLS_A_FRAME * _GROUPS),
         _count("contactor_bits", 2, 7),
+        Field("broken_link_index", 3, "u8", missing=255),
+        Field("clock_error_second", 4, "s16", 0.01, missing=_LOWEST),
         _COUNTER,
     ),
+)
+INPUTS: Final = Message(
+    0x222,
+    "inputs",
+    "Pack",
+    0.1,
+    (
+        _field("link_voltage_volt", 0, "s32", 0.001, missing=-(1 << 31)),
+        Field("contact_bits", 4, "u8"),
+        Field("health_bits", 5, "u8"),
+        _COUNTER,
+    ),
+)
+SECOND: Final = Message(
+    0x223,
+    "second",
+    "Pack",
+    0.1,
+    (
+        _field("second_current_ampere", 0, "s32", 0.001, missing=-(1 << 31)),
+        Field("gas_fraction", 4, "u16", 0.0001, missing=_NONE, low=0.0, high=1.0),
+        _COUNTER,
+    ),
+)
+AROUND: Final = Message(
+    0x224,
+    "around",
+    "Pack",
+    1.0,
+    (
+        Field("insulation_ohm", 0, "u32", missing=0xFFFFFFFF),
+        _field("coolant_temperature_celsius", 4, "s16", 0.05, missing=_LOWEST),
+        _COUNTER,
+    ),
+)
+MONITOR: Final = Message(
+    0x225,
+    "monitor",
+    "Pack",
+    0.1,
+    (
+        _INDEX,
+        Field("frame_error_count", 1, "u8"),
+        Field("age_second", 2, "u16", 0.01, missing=_NONE),
+        Field("reference_volt", 4, "u16", 0.0001, missing=_NONE),
+    ),
+)
+OPEN_WIRES: Final = Message(
+    0x251,
+    "open_wires",
+    "Pack",
+    0.1,
+    (_INDEX, Field("low_cell_bits", 1, "u32"), Field("high_cell_bits", 5, "u16")),
+)
+SECOND_CELLS: Final = Message(
+    0x252,
+    "second_cells",
+    "Pack",
+    0.1,
+    (_INDEX,),
+    Field("second_cell_voltage_volt", 1, "u16", 0.0001, missing=_NONE, low=0.0, high=6.5534),
 )
 LIMITS: Final = Message(
     0x232,
@@ -183,16 +256,23 @@ SENSORS: Final = Message(
     _field("cell_temperature_celsius", 1, "s16", 0.05, missing=_LOWEST),
 )
 MESSAGES: Final = (
+    REQUEST,
     ORDER,
     CHARGER,
     BALANCE,
     STATE,
+    INPUTS,
+    SECOND,
+    AROUND,
+    MONITOR,
     LIMITS,
     VOLTAGE,
     CURRENT,
     ESTIMATE,
     ENVIRONMENT,
     CELLS,
+    OPEN_WIRES,
+    SECOND_CELLS,
     SENSORS,
 )
 
@@ -242,7 +322,7 @@ def unseal(number: int, data: bytes) -> bytes:
 
 def write_dbc() -> str:
     """The table as a DBC file, for cantools and any other tool."""
-    lines = ['VERSION ""', "", "NS_ :", "", "BS_:", "", "BU_: Control Pack", ""]
+    lines = ['VERSION ""', "", "NS_ :", "", "BS_:", "", "BU_: Control Pack Vehicle", ""]
     comments = ['CM_ "Cellwarden. Positive current charges. The last byte is CRC-8 SAE J1850";']
     for message in MESSAGES:
         lines.append(f"BO_ {message.number} {message.name}: {FRAME_BYTES} {message.sender}")
@@ -274,4 +354,4 @@ def _signal(field: Field, mark: str) -> str:
     )
 
 
-_UNITS: Final = {"volt": "V", "ampere": "A", "celsius": "degC"}
+_UNITS: Final = {"volt": "V", "ampere": "A", "celsius": "degC", "ohm": "Ohm", "second": "s"}

@@ -43,6 +43,11 @@ class Freshness:
         for name, value in values.items():
             self.heard[name] = (value, unix_time_second)
 
+    def age(self, name: str, unix_time_second: float) -> float:
+        """How long ago a number was heard; infinite where it never was. [s]"""
+        _, at = self.heard.get(name, (np.nan, -np.inf))
+        return unix_time_second - at
+
     def get(self, name: str, unix_time_second: float, stale_second: float) -> float:
         """The number, or NaN when it is older than that."""
         value, at = self.heard.get(name, (np.nan, -np.inf))
