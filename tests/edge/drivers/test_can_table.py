@@ -1,6 +1,8 @@
 """Our DBC is made of the table, and other tools read from it what we mean."""
 
+import re
 from importlib import resources
+from pathlib import Path
 
 import cantools.database
 import pytest
@@ -41,3 +43,10 @@ def test_the_checksum_is_sae_j1850() -> None:
 def test_a_frame_of_another_length_is_refused(data: bytes) -> None:
     with pytest.raises(DecodeError):
         table.unseal(0x250, data)
+
+
+def test_the_page_lists_every_identifier() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "drivers.md").read_text()
+    listed = {int(number, 16) for number in re.findall(r"0x(2[0-9a-f]{2})", page)}
+    listed |= set(range(0x232, 0x237))  # a range on the page
+    assert {message.number for message in table.MESSAGES} <= listed
