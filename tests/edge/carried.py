@@ -8,7 +8,8 @@ import numpy as np
 
 from cellwarden.domain import CLOSED, Command, Frame, Pack, chemistry_named
 from cellwarden.domain.cell import Cell, tiers
-from cellwarden.edge.drivers.can_bus import CanProbe, encode_pack
+from cellwarden.edge.drivers.can_messages import encode_pack
+from cellwarden.edge.drivers.can_probe import CanProbe
 from cellwarden.edge.drivers.jbd import JbdProbe
 from cellwarden.edge.drivers.memory import JbdBoard, MemoryBus, RegisterMap
 from cellwarden.edge.drivers.modbus import SunSpecProbe

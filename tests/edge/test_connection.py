@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cellwarden.edge.drivers.can_bus import PythonCanBus, encode_pack
+from cellwarden.edge.drivers.can_bus import PythonCanBus
+from cellwarden.edge.drivers.can_messages import encode_pack
+from cellwarden.edge.drivers.capture import Capture, CapturedLine
 from cellwarden.edge.drivers.jbd import JbdProbe
-from cellwarden.edge.drivers.line import BusFrame, Capture, CapturedLine
+from cellwarden.edge.drivers.line import BusFrame
 from cellwarden.edge.drivers.memory import JbdBoard
 from cellwarden.edge.drivers.polled import Layout
 from cellwarden.edge.outputs.modbus import SunSpecServer

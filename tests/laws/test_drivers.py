@@ -12,15 +12,11 @@ from hypothesis import strategies as st
 from cellwarden.domain import CLOSED, OPEN, QUANTITIES, Command, Frame, Frames, Series
 from cellwarden.edge.drivers import Driver, Layout, PolledDriver, ReplayDriver
 from cellwarden.edge.drivers import can_table as table
-from cellwarden.edge.drivers.can_bus import CanProbe, decode_frame, encode_pack
+from cellwarden.edge.drivers.can_messages import decode_frame, encode_pack
+from cellwarden.edge.drivers.can_probe import CanProbe
+from cellwarden.edge.drivers.capture import Heard, ReplayBus, ReplayLine, read_capture
 from cellwarden.edge.drivers.jbd import CELLS, PACK, JbdProbe, decode_answer, question
-from cellwarden.edge.drivers.line import (
-    BusFrame,
-    Heard,
-    ReplayBus,
-    ReplayLine,
-    read_capture,
-)
+from cellwarden.edge.drivers.line import BusFrame
 from cellwarden.edge.drivers.memory import JbdBoard, MemoryBus, RegisterMap
 from cellwarden.edge.drivers.modbus import SunSpecProbe
 from cellwarden.edge.outputs.registers import encode_map, powers_of

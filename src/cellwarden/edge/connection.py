@@ -12,16 +12,15 @@ import msgspec
 
 from cellwarden.domain import Pack, chemistry_named
 from cellwarden.domain.cell import Cell, tiers
-from cellwarden.edge.drivers.line import (
-    Bus,
+from cellwarden.edge.drivers.capture import (
     Capture,
     CapturedBus,
     CapturedLine,
-    Line,
     ReplayBus,
     ReplayLine,
     read_capture,
 )
+from cellwarden.edge.drivers.line import Bus, Line
 from cellwarden.edge.drivers.polled import Layout, PolledDriver, Probe
 from cellwarden.errors import UsageError
 from cellwarden.trust.identity import load_certificate, load_key
@@ -148,7 +147,8 @@ def _probe(live: Connection, layout: Layout, folder: Path | None) -> Probe:
 
 
 def _can_probe(live: Connection, layout: Layout) -> Probe:
-    from cellwarden.edge.drivers.can_bus import CanProbe, PythonCanBus  # noqa: PLC0415  an extra
+    from cellwarden.edge.drivers.can_bus import PythonCanBus  # noqa: PLC0415  an extra
+    from cellwarden.edge.drivers.can_probe import CanProbe  # noqa: PLC0415  an extra
 
     told = live.can or CanSource()
     bus: Bus

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellwarden.domain import CLOSED, Board, Command, Inputs, Monitors, Reading, Request
-from cellwarden.edge.drivers.can_bus import PythonCanBus, decode_command
+from cellwarden.edge.drivers.can_bus import PythonCanBus
+from cellwarden.edge.drivers.can_messages import decode_command
 from cellwarden.edge.drivers.can_pack import CanPack, encode_reading, encode_request
 from cellwarden.edge.drivers.memory import MemoryBus
 from cellwarden.edge.drivers.polled import Layout

@@ -8,7 +8,7 @@ import cantools.database
 import pytest
 
 from cellwarden.edge.drivers import can_table as table
-from cellwarden.edge.drivers.can_bus import encode_pack
+from cellwarden.edge.drivers.can_messages import encode_pack
 from cellwarden.errors import DecodeError
 from edge.carried import frame
 

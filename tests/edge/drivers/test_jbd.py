@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cellwarden.edge.drivers import Layout
+from cellwarden.edge.drivers.capture import Heard, ReplayLine
 from cellwarden.edge.drivers.jbd import CELLS, PACK, JbdProbe, encode_answer, question
-from cellwarden.edge.drivers.line import Heard, ReplayLine
 from cellwarden.edge.drivers.memory import JbdBoard
 from cellwarden.edge.drivers.serial_line import SerialLine
 from cellwarden.errors import DataError, DecodeError, UnavailableError

@@ -23,7 +23,8 @@ from cellwarden.domain import (
     Request,
 )
 from cellwarden.edge.drivers import can_table as table
-from cellwarden.edge.drivers.can_bus import CanProbe, encode_items, encode_message, encode_pack
+from cellwarden.edge.drivers.can_messages import encode_items, encode_message, encode_pack
+from cellwarden.edge.drivers.can_probe import CanProbe
 from cellwarden.edge.drivers.line import Bus, BusFrame
 from cellwarden.edge.drivers.polled import Layout, check_layout
 from cellwarden.errors import UnavailableError

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from cellwarden.edge.drivers.can_bus import encode_pack
+from cellwarden.edge.drivers.can_messages import encode_pack
 from cellwarden.edge.drivers.line import Bus
 from cellwarden.edge.outputs.inverter import encode_inverter
 from cellwarden.edge.outputs.view import PackView

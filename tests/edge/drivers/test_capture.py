@@ -6,9 +6,9 @@ import pytest
 
 from cellwarden.domain import Frames
 from cellwarden.edge.drivers import Layout, PolledDriver
-from cellwarden.edge.drivers.can_bus import CanProbe, encode_pack
-from cellwarden.edge.drivers.jbd import JbdProbe
-from cellwarden.edge.drivers.line import (
+from cellwarden.edge.drivers.can_messages import encode_pack
+from cellwarden.edge.drivers.can_probe import CanProbe
+from cellwarden.edge.drivers.capture import (
     Capture,
     CapturedBus,
     CapturedLine,
@@ -16,6 +16,7 @@ from cellwarden.edge.drivers.line import (
     ReplayLine,
     read_capture,
 )
+from cellwarden.edge.drivers.jbd import JbdProbe
 from cellwarden.edge.drivers.memory import JbdBoard, MemoryBus
 from cellwarden.errors import DecodeError, UnavailableError, UsageError
 from edge.carried import charge_record, frame
