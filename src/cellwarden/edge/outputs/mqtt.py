@@ -9,6 +9,7 @@ Rules
 - Every connection is a new one with a will of its own; pauses between tries grow to half a minute.
 """
 
+import contextlib
 import queue
 import ssl
 import threading
@@ -30,7 +31,9 @@ _KEPT_VIEWS: Final = 600
 _KEEPALIVE_SECOND: Final = 30
 _TIMEOUT_SECOND: Final = 10.0
 _LONGEST_PAUSE_SECOND: Final = 30.0
+_PAUSE_SECOND: Final = 0.5
 _TICK_SECOND: Final = 0.2
+_HEARD_MESSAGES: Final = 256
 
 
 class MqttOutput:
@@ -61,7 +64,7 @@ class MqttOutput:
         self._client_name = client
         self._context = context
         self._views: deque[PackView] = deque(maxlen=_KEPT_VIEWS)
-        self._heard: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self._heard: queue.Queue[tuple[str, bytes]] = queue.Queue(_HEARD_MESSAGES)
         self._wake = threading.Event()
         self._closing = threading.Event()
         self.dropped_count = 0
@@ -84,14 +87,16 @@ class MqttOutput:
         self._thread.join(_TIMEOUT_SECOND)
 
     def _run(self) -> None:
-        pause = 0.5
+        pause = _PAUSE_SECOND
         while not self._closing.is_set():
+            began = time.monotonic()
             try:
                 self._connection()
-                pause = 0.5
             except Exception as error:  # noqa: BLE001  told in `trouble`, and tried again
                 self.trouble = str(error) or repr(error)
                 self.failed_count += 1
+                if time.monotonic() - began > _LONGEST_PAUSE_SECOND:
+                    pause = _PAUSE_SECOND  # it had stood for a while
                 self._closing.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECOND)
 
@@ -111,8 +116,12 @@ class MqttOutput:
                 client.subscribe(topic, qos)
             self.trouble = ""
             self._talk(client, lost)
-            if self._closing.is_set() and not lost.is_set():
-                self._publish(client, self._profile.end(time.time()))
+            if lost.is_set():
+                raise UnavailableError(
+                    f"the broker at {self._address[0]} has hung up",
+                    hint="It is tried again by itself.",
+                )
+            self._publish(client, self._profile.end(time.time()))
         finally:
             client.disconnect()
             client.loop_stop()
@@ -140,7 +149,8 @@ class MqttOutput:
             self._wake.set()
 
         def message(_client: Any, _data: Any, heard: mqtt.MQTTMessage) -> None:
-            self._heard.put((heard.topic, bytes(heard.payload)))
+            with contextlib.suppress(queue.Full):  # who floods is not answered
+                self._heard.put_nowait((heard.topic, bytes(heard.payload)))
             self._wake.set()
 
         client.on_connect = connected
@@ -149,18 +159,22 @@ class MqttOutput:
         return client
 
     def _talk(self, client: mqtt.Client, lost: threading.Event) -> None:
-        waiting = self._take()
-        newest = waiting.pop() if waiting else None
+        waiting = list(self._views)
+        newest = waiting[-1] if waiting else None
         self._publish(client, self._profile.begin(newest, time.time()))
-        for view in waiting:
+        for view in waiting[:-1]:
             self._publish(client, self._profile.show(view, time.time(), historical=True))
+            self._drop(view)
+        self._drop(newest)
         while not lost.is_set() and not self._closing.is_set():
             self._wake.wait(_TICK_SECOND)
             self._wake.clear()
             while not self._heard.empty():
                 self._answer(client, *self._heard.get())
-            for view in self._take():
+            while self._views:
+                view = self._views[0]
                 self._publish(client, self._profile.show(view, time.time()))
+                self._drop(view)
 
     def _answer(self, client: mqtt.Client, topic: str, payload: bytes) -> None:
         try:
@@ -168,11 +182,10 @@ class MqttOutput:
         except DataError:
             self.refused_count += 1
 
-    def _take(self) -> list[PackView]:
-        taken = []
-        while self._views:
-            taken.append(self._views.popleft())
-        return taken
+    def _drop(self, told: PackView | None) -> None:
+        """Let go of a view that was told, unless newer ones have pushed it out already."""
+        if self._views and self._views[0] is told:
+            self._views.popleft()
 
     def _publish(self, client: mqtt.Client, publications: list[Publication]) -> None:
         for said in publications:
