@@ -1,6 +1,7 @@
 """What stands in source.toml for a live device, opened as the edge opens it."""
 
 import contextlib
+import re
 import subprocess
 import sys
 import time
@@ -166,3 +167,14 @@ def test_the_edge_starts_without_the_extra_libraries() -> None:
     )
     told = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_every_source_on_the_page_is_understood(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "drivers.md").read_text()
+    part = page.split("### `source.toml`")[1].split("### `outputs.toml`")[0]
+    blocks = re.findall(r"```toml\n(.*?)```", part, re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        source = read_source(folder(tmp_path, block))
+        assert source.pack is not None
+        assert [source.can, source.modbus, source.serial].count(None) == 2
