@@ -24,6 +24,7 @@ __all__ = [
     "encode_message",
     "encode_pack",
     "item_of",
+    "message_database",
 ]
 
 _BALANCE_CELLS: Final = 48
@@ -31,7 +32,8 @@ _BY_NUMBER: Final = {message.number: message for message in table.MESSAGES}
 
 
 @cache
-def _database() -> Database:
+def message_database() -> Database:
+    """The DBC that ships, as cantools has it; loading it takes a moment, once."""
     text = resources.files("cellwarden.edge.drivers").joinpath("cellwarden.dbc").read_text("utf-8")
     loaded = cantools.database.load_string(text, "dbc", strict=True)
     if not isinstance(loaded, Database):
@@ -50,7 +52,7 @@ def decode_frame(frame: BusFrame) -> dict[str, float]:
         raise DecodeError(f"frame {frame.number:#05x} is not ours", hint="It is left alone.")
     data = table.unseal(frame.number, frame.data)
     try:
-        signals = _database().decode_message(
+        signals = message_database().decode_message(
             frame.number, data, decode_choices=False, scaling=False
         )
     except (CanDecodeError, ValueError) as error:

@@ -15,7 +15,12 @@ import numpy as np
 
 from cellwarden.domain import Command, Frame
 from cellwarden.edge.drivers import can_table as table
-from cellwarden.edge.drivers.can_messages import decode_frame, encode_command, item_of
+from cellwarden.edge.drivers.can_messages import (
+    decode_frame,
+    encode_command,
+    item_of,
+    message_database,
+)
 from cellwarden.edge.drivers.line import Bus, BusFrame
 from cellwarden.edge.drivers.listening import Freshness, listen
 from cellwarden.edge.drivers.polled import Layout, blank_frame, check_layout
@@ -34,6 +39,7 @@ class CanProbe:
     """Listens for a period, then shows what is fresh."""
 
     def __init__(self, bus: Bus, layout: Layout, *, period_second: float = 1.0) -> None:
+        message_database()  # now, not when the first frame waits
         self._bus = bus
         self.layout = layout
         self._period_second = period_second

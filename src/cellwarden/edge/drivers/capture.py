@@ -21,6 +21,7 @@ __all__ = [
 
 _CAPTURE_BYTES: Final = 8 << 20
 _NUMBER_BYTES: Final = 4
+_MOMENT_SECOND: Final = 1e-6
 
 
 class Heard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -188,7 +189,8 @@ class ReplayBus:
         heard = self._following
         if heard is None:
             raise EOFError
-        if heard.t > self._now + wait_second:
+        # What comes just as the wait ends belongs to the next one.
+        if heard.t > self._now and heard.t >= self._now + wait_second - _MOMENT_SECOND:
             self._now += wait_second
             return None
         self._now = max(self._now, heard.t)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -9,9 +10,11 @@ from cellwarden.edge.drivers.line import Bus, BusFrame
 
 __all__ = ["Freshness", "listen"]
 
+_MOST_FRAMES: Final = 100_000
+
 
 def listen(bus: Bus, period_second: float, take: Callable[[BusFrame], None]) -> None:
-    """Hand over every frame that is heard until the period is over.
+    """Hand over every frame that is heard until the period is over, and what waits by then.
 
     Raises:
         UnavailableError: the bus is down.
@@ -19,9 +22,9 @@ def listen(bus: Bus, period_second: float, take: Callable[[BusFrame], None]) -> 
     """
     end = bus.now() + period_second
     any_heard = False
-    while (left := end - bus.now()) > 0:
+    for _ in range(_MOST_FRAMES):  # a bus that babbles must not hold its listener
         try:
-            frame = bus.hear(left)
+            frame = bus.hear(max(end - bus.now(), 0.0))
         except EOFError:
             if not any_heard:
                 raise
