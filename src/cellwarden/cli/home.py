@@ -3,6 +3,7 @@
 HOME/authority/   the certificate authority: keys, ca.crt, crl.pem, issued.jsonl
 HOME/hub/         the hub: keys, hub.crt, config.toml, store.duckdb
 HOME/edge/NAME/   a device: keys, device.crt, hub.toml, outbox.sqlite
+HOME/servers/NAME/ a broker or Modbus server: server.key, server.crt, ca.crt, for their programs
 HOME/operator/    the person who ran `init`: keys, operator.crt
 HOME/trust.toml   what a verifier is to trust: authority and ledger key; keep a copy elsewhere
 
@@ -12,6 +13,7 @@ An installation that has joined another one's lake has no authority and no devic
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cellwarden.domain import check_name
 from cellwarden.edge import config as edge_config
@@ -180,13 +182,34 @@ class Home:
         )
         return folder
 
-    def certify(self, asked: bytes, identity: Identity) -> x509.Certificate:
+    def certify_pack(self, asked: bytes, identity: Identity) -> x509.Certificate:
         """A certificate of the authority for whoever holds the key of the request."""
         return self._issue(self.authority(), asked, identity)
 
+    def certify(self, name: str, hosts: Sequence[str]) -> Path:
+        """Key and certificate for a server that is not ours, such as a broker, as PEM files.
+
+        Raises:
+            UsageError: there is one of that name, or no host is named.
+        """
+        folder = self.path / "servers" / check_name(name)
+        if folder.exists():
+            raise UsageError(f"there is a server in {folder}", hint="Choose another name.")
+        if not hosts:
+            raise UsageError("a server needs an address", hint="Give --host, once for each.")
+        authority, identity, key = self.authority(), Identity("server", name), new_key()
+        certificate = self._issue(authority, request(identity, key), identity, list(hosts))
+        folder.mkdir(parents=True, mode=0o700)
+        encoded = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_durably(folder / "server.key", encoded, mode=0o600)
+        write_durably(folder / "server.crt", certificate.public_bytes(Encoding.PEM))
+        write_durably(folder / "ca.crt", authority.certificate.public_bytes(Encoding.PEM))
+        return folder
+
     def revoke(self, name: str) -> int:
-        """Revoke every certificate of a device; gives how many there were."""
-        issued = [row for row in self._issued() if row["uri"] == Identity("device", name).uri()]
+        """Revoke every certificate of a device or a server; gives how many there were."""
+        uris = {Identity("device", name).uri(), Identity("server", name).uri()}
+        issued = [row for row in self._issued() if row["uri"] in uris]
         if not issued:
             raise UsageError(f"no certificate was issued to {name}", hint="Check the name.")
         revoked = {row["serial"] for row in self._issued() if row["revoked"]}

@@ -41,5 +41,5 @@ def _make_element(home: Home, device: str, pack: str) -> None:
     keys, key = FileKeyStore.create(place / "keys"), new_key()
     keys.put("pack", pack_key(key))
     identity = Identity("pack", pack)
-    certificate = home.certify(request(identity, key), identity)
+    certificate = home.certify_pack(request(identity, key), identity)
     write_durably(place / "pack.crt", certificate.public_bytes(Encoding.PEM))

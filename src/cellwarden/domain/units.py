@@ -235,7 +235,37 @@ _FEATURES: Final = (
     Quantity("charge_rate_per_hour", "1/h", "current over capacity; positive charges"),
 )
 
-QUANTITIES: Final = MappingProxyType({row.name: row for row in (*_TABLE, *_SUMMED, *_FEATURES)})
+# What drivers and outputs tell of a pack beside its frames: docs/drivers.md.
+_TOLD: Final = (
+    Quantity("lowest_cell_voltage_volt", "V", "the lowest cell of a pack", "", -10.0, 10.0),
+    Quantity("highest_cell_voltage_volt", "V", "the highest cell of a pack", "", -10.0, 10.0),
+    Quantity("lowest_temperature_celsius", "°C", "the coldest sensor of a pack", "", -90.0, 1200.0),
+    Quantity(
+        "highest_temperature_celsius", "°C", "the hottest sensor of a pack", "", -90.0, 1200.0
+    ),
+    Quantity("charge_limit_ampere", "A", "highest current that may charge now", "", 0.0),
+    Quantity("discharge_limit_ampere", "A", "highest current that may discharge now", "", 0.0),
+    Quantity("high_charge_current_ampere", "A", "limit of the charging current", "", 0.0),
+    Quantity("high_discharge_current_ampere", "A", "limit of the discharging current", "", 0.0),
+    Quantity("charge_voltage_volt", "V", "what a charger is asked to hold", "", 0.0),
+    Quantity("charge_current_ampere", "A", "what a charger is asked to give", "", 0.0),
+    Quantity("cooling_fraction", "1", "cooling asked for, of the highest", "", 0.0, 1.0),
+    Quantity("link_voltage_volt", "V", "voltage behind the contactors", "", -10.0, 2000.0),
+    Quantity("second_current_ampere", "A", "a redundant current sensor", "", -10_000.0, 10_000.0),
+    Quantity("second_cell_voltage_volt", "V", "a redundant cell monitor", "", -10.0, 10.0),
+    Quantity("coolant_temperature_celsius", "°C", "temperature of the coolant", "", -90.0, 1200.0),
+    Quantity("insulation_ohm", "Ω", "insulation of the pack against its case", "", 0.0),
+    Quantity("gas_fraction", "1", "vent gas in the air around the cells", "", 0.0, 1.0),
+    Quantity("clock_error_second", "s", "wall clock less its time source"),
+    Quantity("reference_volt", "V", "a monitor's second reference, read with the first", "", 0.0),
+    Quantity("age_second", "s", "time since a reading was good", "", 0.0),
+    Quantity("frame_error_count", "1", "refused frames of a monitor in a cycle", "", 0.0),
+    Quantity("balancing_count", "1", "cells that are being drained", "", 0.0),
+)
+
+QUANTITIES: Final = MappingProxyType(
+    {row.name: row for row in (*_TABLE, *_SUMMED, *_FEATURES, *_TOLD)}
+)
 
 
 def quantity(name: str) -> Quantity:

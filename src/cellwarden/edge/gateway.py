@@ -1,5 +1,6 @@
 """Several devices in one process, each with its own identity, outbox and connection."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from cellwarden.edge.agent import Agent, Sender, keep_sending, watch_nothing
 from cellwarden.edge.config import open_device, open_outbox, open_transport
 from cellwarden.edge.device_config import has_device_config
+from cellwarden.edge.outputs.config import open_outputs
 from cellwarden.edge.source import open_source, read_source
 from cellwarden.edge.watch import PackWatch
 from cellwarden.errors import Error, UsageError
@@ -66,18 +68,25 @@ def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
 
     def make() -> None:
         try:
-            opened = open_source(read_source(folder), outbox.state.position)
-            agent = Agent(
-                device,
-                opened.driver,
-                outbox,
-                pack=opened.note,
-                batch_frames=opened.batch_frames,
-                watch=watch_nothing if opened.pack is None else PackWatch(opened.pack),
-                report=hinder,
-            )
-            while agent.step():
-                pass
+            with contextlib.ExitStack() as closing:
+                opened = open_source(read_source(folder), outbox.state.position, folder)
+                closing.callback(opened.close)
+                period = opened.batch_frames * opened.period_second
+                outputs = open_outputs(folder, opened.pack, device.name, period_second=period)
+                closing.callback(outputs.close)
+                agent = Agent(
+                    device,
+                    opened.driver,
+                    outbox,
+                    pack=opened.note,
+                    batch_frames=opened.batch_frames,
+                    watch=outputs.after(
+                        watch_nothing if opened.pack is None else PackWatch(opened.pack)
+                    ),
+                    report=hinder,
+                )
+                while agent.step():
+                    pass
         except Exception as error:  # noqa: BLE001  raised again where it is heard
             failures.append(error)
         finally:

@@ -2,7 +2,8 @@
 
 Names are SPIFFE IDs in the certificate's subject alternative name:
 `spiffe://DOMAIN/device/NAME`, `spiffe://DOMAIN/hub/NAME`, `spiffe://DOMAIN/operator/ROLE/NAME`,
-`spiffe://DOMAIN/pack/NAME`.
+`spiffe://DOMAIN/pack/NAME`,
+`spiffe://DOMAIN/server/NAME` (a broker or a Modbus server: it serves, and signs nothing).
 Keys are P-256, which secure elements and TPMs hold. Every check takes the time as an argument.
 """
 
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     load_der_private_key,
+    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -42,7 +44,8 @@ __all__ = [
     "utc",
 ]
 
-Kind = Literal["device", "hub", "operator", "pack"]
+Kind = Literal["device", "hub", "operator", "pack", "server"]
+_SERVING: Final = ("hub", "server")
 _DOMAIN: Final = "cellwarden.local"
 _OURS: Final = f"spiffe://{_DOMAIN}/"
 # What a certificate that was tampered with makes the parser say, besides ValueError.
@@ -70,14 +73,15 @@ def pack_key(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def load_key(encoded: bytes) -> ec.EllipticCurvePrivateKey:
-    """The key that `pack_key` packed.
+    """The key that `pack_key` packed, or one in PEM without a password.
 
     Raises:
         DecodeError: it is not a P-256 key.
     """
     bad = DecodeError("not a P-256 key", hint="Enrol again.")
     try:
-        key = load_der_private_key(encoded, password=None)
+        load = load_pem_private_key if encoded.startswith(b"-----") else load_der_private_key
+        key = load(encoded, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise bad from error
     if not (isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)):
@@ -149,6 +153,8 @@ def _parse(uri: str) -> Identity:
                 return Identity("hub", who)
             case ["pack", who]:
                 return Identity("pack", who)
+            case ["server", who]:
+                return Identity("server", who)
             case ["operator", role, who]:
                 return Identity("operator", who, role)
     raise _nobody()
@@ -217,7 +223,7 @@ class Authority:
         public = _asking_key(signing_request)
         purpose = (
             ExtendedKeyUsageOID.SERVER_AUTH
-            if identity.kind == "hub"
+            if identity.kind in _SERVING
             else ExtendedKeyUsageOID.CLIENT_AUTH
         )
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity.uri())]
@@ -364,7 +370,7 @@ class Roots:
                 hint="Check this machine's clock, then enrol again.",
             )
         try:
-            if identity.kind == "hub":
+            if identity.kind in _SERVING:
                 # The library's verifier for servers wants an address; a signer has none.
                 certificate.verify_directly_issued_by(self.authority)
                 _check_server(certificate)

@@ -1,0 +1,1 @@
+"""Ways out of a pack: to inverters, energy managers, brokers and other buses."""

@@ -1,0 +1,132 @@
+"""What outputs show of a pack: the last frame and all that is known beside it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from cellwarden.domain import OPEN, Allowance, Command, Diagnosis, Frame, Pack, Reaction
+
+__all__ = ["SUNSPEC_EVENTS", "PackView"]
+
+_NAN: Final = float("nan")
+
+# Bits of Evt1 (model 802), the taxonomy that every output tells of faults in.
+SUNSPEC_EVENTS: Final = (
+    "COMMUNICATION_ERROR",
+    "OVER_TEMP_ALARM",
+    "OVER_TEMP_WARNING",
+    "UNDER_TEMP_ALARM",
+    "UNDER_TEMP_WARNING",
+    "OVER_CHARGE_CURRENT_ALARM",
+    "OVER_CHARGE_CURRENT_WARNING",
+    "OVER_DISCHARGE_CURRENT_ALARM",
+    "OVER_DISCHARGE_CURRENT_WARNING",
+    "OVER_VOLT_ALARM",
+    "OVER_VOLT_WARNING",
+    "UNDER_VOLT_ALARM",
+    "UNDER_VOLT_WARNING",
+    "UNDER_SOC_MIN_ALARM",
+    "UNDER_SOC_MIN_WARNING",
+    "OVER_SOC_MAX_ALARM",
+    "OVER_SOC_MAX_WARNING",
+    "VOLTAGE_IMBALANCE_WARNING",
+    "TEMPERATURE_IMBALANCE_ALARM",
+    "TEMPERATURE_IMBALANCE_WARNING",
+    "CONTACTOR_ERROR",
+    "FAN_ERROR",
+    "GROUND_FAULT",
+    "OPEN_DOOR_ERROR",
+    "CURRENT_IMBALANCE_WARNING",
+    "OTHER_ALARM",
+    "OTHER_WARNING",
+    "RESERVED_1",
+    "CONFIGURATION_ALARM",
+    "CONFIGURATION_WARNING",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PackView:
+    """One pack at one moment, for those who are told.
+
+    NaN and None say that a thing is not known. `state` is the name that the machine gives its mode,
+    `command` what control asks of the pack in this cycle, `event_names` the SunSpec event that a
+    fault is told as, by the name of its row.
+    """
+
+    pack: Pack
+    frame: Frame
+    state: str = ""
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
+    allowance: Allowance | None = None
+    command: Command | None = None
+    soc_fraction: float = _NAN
+    soc_std_fraction: float = _NAN
+    soh_fraction: float = _NAN
+    event_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def events(self) -> frozenset[str]:
+        """What is the matter, as SunSpec events; a fault without one is an alarm or a warning."""
+        return frozenset(
+            self.event_names.get(
+                trouble.name,
+                "OTHER_ALARM" if trouble.reaction >= Reaction.FORBID_CHARGE else "OTHER_WARNING",
+            )
+            for trouble in self.diagnosis.troubles
+            if trouble.reaction > Reaction.RECORD or trouble.name in self.event_names
+        )
+
+    @property
+    def contactors_closed(self) -> bool:
+        """Whether the whole current may flow."""
+        contactors = OPEN if self.command is None else self.command.contactors
+        return contactors.closed
+
+    @property
+    def power_watt(self) -> float:
+        """Power at the terminals; positive charges. [W]"""
+        return self.frame.voltage_volt * self.frame.current_ampere
+
+    @property
+    def lowest_temperature_celsius(self) -> float:
+        """The coldest sensor that gives a reading. [°C]"""
+        return _over(np.min, self.frame.cell_temperature_celsius)
+
+    @property
+    def highest_temperature_celsius(self) -> float:
+        """The hottest sensor that gives a reading. [°C]"""
+        return _over(np.max, self.frame.cell_temperature_celsius)
+
+    @property
+    def mean_temperature_celsius(self) -> float:
+        """The mean over the sensors that give a reading. [°C]"""
+        return _over(np.mean, self.frame.cell_temperature_celsius)
+
+    @property
+    def lowest_cell_voltage_volt(self) -> float:
+        """The lowest cell that gives a reading. [V]"""
+        return _over(np.min, self.frame.cell_voltage_volt)
+
+    @property
+    def highest_cell_voltage_volt(self) -> float:
+        """The highest cell that gives a reading. [V]"""
+        return _over(np.max, self.frame.cell_voltage_volt)
+
+    @property
+    def mean_cell_voltage_volt(self) -> float:
+        """The mean over the cells that give a reading. [V]"""
+        return _over(np.mean, self.frame.cell_voltage_volt)
+
+    @property
+    def balancing_count(self) -> int:
+        """Cells that are being drained."""
+        return 0 if self.command is None else sum(self.command.balance)
+
+
+def _over(fold: Callable[[np.ndarray], float], column: np.ndarray) -> float:
+    there = column[np.isfinite(column)]
+    return float(fold(there)) if len(there) else _NAN
