@@ -110,7 +110,7 @@ def look(
     count: Annotated[int, typer.Option(help="How many frames.")] = 5,
 ) -> None:
     """Read a few frames of a device and print them: check wiring and sign before it sends."""
-    _with_aes256_only()
+    with_aes256_only()
     from cellwarden.cli.drivers import look_command
     from cellwarden.cli.home import Home
 
