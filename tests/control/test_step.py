@@ -15,11 +15,13 @@ from cellwarden.domain import (
     CLOSED,
     FREE,
     OPEN,
+    Authenticity,
     Board,
     Contactors,
     Curb,
     Inputs,
     Ordered,
+    Permission,
     Reaction,
     Reading,
     Request,
@@ -73,9 +75,13 @@ class Rig:
             inputs=Inputs(**seen),
         )
 
-    def cycle(self, reading: Reading, ordered: Ordered = FREE) -> Decision:
+    def cycle(
+        self, reading: Reading, ordered: Ordered = FREE, permission: Permission | None = None
+    ) -> Decision:
         believed = Believed(charge_of(0.5, self.clock))
-        self.state, decision = step(self.control, self.state, reading, believed, Terms(ordered))
+        self.state, decision = step(
+            self.control, self.state, reading, believed, Terms(ordered, permission=permission)
+        )
         return decision
 
     def run(self, second: float, request: Request | None, **seen: object) -> Decision:
@@ -173,6 +179,25 @@ def test_a_precharge_that_never_comes_up_is_a_fault_after_three_tries(rig: Rig) 
     names = {trouble.name for trouble in decision.diagnosis.troubles}
     assert {"precharge_failed", "machine.precharge_failed"} <= names
     assert decision.mode is Mode.ERROR
+
+
+def test_a_foreign_pack_stays_open_and_one_on_the_road_keeps_a_part_of_its_current(
+    rig: Rig,
+) -> None:
+    foreign = Permission(Authenticity.FOREIGN, Reaction.FORBID_CLOSE, 0.0, 0.3, "not of ours")
+    rig.run(1.0, Request.STANDBY)
+    for _ in range(30):
+        decision = rig.cycle(rig.reading(Request.CONNECT), permission=foreign)
+    assert decision.mode is Mode.STANDBY
+    rig.run(60.0, Request.CONNECT)
+    for _ in range(5):
+        decision = rig.cycle(rig.reading(Request.CONNECT), permission=foreign)
+    assert decision.mode is Mode.CONNECTED
+    assert decision.command.high_charge_current_ampere == 0.0
+    tier = rig.control.pack.cell.limits.operating.high_discharge_current_ampere
+    assert 0.0 < decision.command.high_discharge_current_ampere <= 0.3 * tier
+    told = {trouble.name: trouble for trouble in decision.diagnosis.troubles}
+    assert told["pack_foreign"].since_second == pytest.approx(rig.clock - 0.4)
 
 
 def test_control_wider_than_its_protector_cannot_be_made() -> None:

@@ -35,6 +35,7 @@ from cellwarden.domain.regime import Regime
 
 __all__ = [
     "ASKED_NOTHING",
+    "FOREIGN",
     "Terms",
     "ceiling_of",
     "ceilings_of",
@@ -43,6 +44,7 @@ __all__ = [
     "troubles_of",
 ]
 
+FOREIGN: Final = "pack_"  # begins the name of a trouble with the pack's identity
 _COOLING_KELVIN: Final = 10.0
 _OWN: Final = frozenset({Request.SERVICE, Request.RESET})
 
@@ -103,7 +105,7 @@ def troubles_of(terms: Terms, clock_second: float) -> tuple[Trouble, ...]:
     opens = clock_second if told.reaction is Reaction.OPEN else float("inf")
     return (
         Trouble(
-            f"pack_{told.authenticity}",
+            f"{FOREIGN}{told.authenticity}",
             told.reaction,
             clock_second,
             value=1.0,

@@ -26,6 +26,7 @@ from cellwarden.control.limits import Known, Limited, Limits, limits_of
 from cellwarden.control.machine_state import MachineConfig, MachineState, Ruling, machine_of
 from cellwarden.control.orders import (
     ASKED_NOTHING,
+    FOREIGN,
     Terms,
     ceilings_of,
     cooling_of,
@@ -104,7 +105,7 @@ class ControlState:
     balanced: Balanced
     machine: MachineState = field(default_factory=machine.start)
     limited: Limited = field(default_factory=Limited)
-    held_since_second: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    since_second: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,15 +136,7 @@ def step(
 ) -> tuple[ControlState, Decision]:
     """The command for the next moment, and why."""
     heard = listen(terms.ordered, reading)
-    judged, diagnosis = diagnose.step(
-        control.diagnostics,
-        state.diagnostics,
-        heard,
-        state.machine.driven,
-        believed.charge,
-        precharge_failed="precharge_failed" in state.machine.held,
-    )
-    diagnosis = _with(diagnosis, troubles_of(terms, reading.clock_second))
+    judged, diagnosis = _diagnose(control, state, heard, believed, terms)
     acted_on = _without(diagnosis, _MASTER_LOST)
     known = Known(
         believed.charge,
@@ -164,16 +157,17 @@ def step(
         believed.condition,
         allowed=ruling.may_balance,
     )
-    since = _since(state.held_since_second, moved.held, reading.clock_second)
+    command = replace(
+        _command(control, ruling, allowance),
+        balance=levelling.balance,
+        cooling_fraction=max(allowance.cooling_fraction, cooling_of(terms, heard)),
+    )
+    told, since = _tell(diagnosis, moved.held, state.since_second, reading.clock_second)
     decision = Decision(
         reading.clock_second,
         moved.mode,
-        replace(
-            _command(control, ruling, allowance),
-            balance=levelling.balance,
-            cooling_fraction=max(allowance.cooling_fraction, cooling_of(terms, heard)),
-        ),
-        _with(diagnosis, _held(since)),
+        command,
+        told,
         allowance,
         ruling.charging,
         ruling.waits_for,
@@ -183,6 +177,25 @@ def step(
     return ControlState(judged, balanced, moved, limited, since), decision
 
 
+def _diagnose(
+    control: Control, state: ControlState, heard: Reading, believed: Believed, terms: Terms
+) -> tuple[DiagnosticsState, Diagnosis]:
+    """What the fault table holds against the pack, and who the pack turns out to be."""
+    judged, diagnosis = diagnose.step(
+        control.diagnostics,
+        state.diagnostics,
+        heard,
+        state.machine.driven,
+        believed.charge,
+        precharge_failed="precharge_failed" in state.machine.held,
+    )
+    foreign = tuple(
+        replace(trouble, since_second=state.since_second.get(trouble.name, trouble.since_second))
+        for trouble in troubles_of(terms, heard.clock_second)
+    )
+    return judged, _with(diagnosis, foreign)
+
+
 def _without(diagnosis: Diagnosis, name: str) -> Diagnosis:
     if not any(trouble.name == name for trouble in diagnosis.troubles):
         return diagnosis
@@ -190,29 +203,30 @@ def _without(diagnosis: Diagnosis, name: str) -> Diagnosis:
     return replace(diagnosis, troubles=kept)
 
 
-def _since(
-    before: Mapping[str, float], held: tuple[str, ...], clock_second: float
-) -> Mapping[str, float]:
-    """Since when the machine holds each of its own findings."""
-    if tuple(before) == held:
-        return before
-    return MappingProxyType({name: before.get(name, clock_second) for name in held})
-
-
-def _held(since: Mapping[str, float]) -> tuple[Trouble, ...]:
-    """What the machine holds, as troubles."""
-    return tuple(
-        Trouble(
-            f"machine.{name}",
-            Reaction.OPEN,
-            clock,
-            value=1.0,
-            limit=0.0,
-            latched=True,
-            opens_second=clock,
+def _tell(
+    diagnosis: Diagnosis, held: tuple[str, ...], before: Mapping[str, float], clock_second: float
+) -> tuple[Diagnosis, Mapping[str, float]]:
+    """The diagnosis with what the machine holds beside it, and since when each trouble is there."""
+    since = {
+        trouble.name: trouble.since_second
+        for trouble in diagnosis.troubles
+        if trouble.name.startswith(FOREIGN)
+    }
+    own = []
+    for name in (f"machine.{finding}" for finding in held):
+        since[name] = before.get(name, clock_second)
+        own.append(
+            Trouble(
+                name,
+                Reaction.OPEN,
+                since[name],
+                value=1.0,
+                limit=0.0,
+                latched=True,
+                opens_second=since[name],
+            )
         )
-        for name, clock in since.items()
-    )
+    return _with(diagnosis, tuple(own)), MappingProxyType(since)
 
 
 def _with(diagnosis: Diagnosis, more: tuple[Trouble, ...]) -> Diagnosis:
