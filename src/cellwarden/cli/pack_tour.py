@@ -237,14 +237,16 @@ def print_diagram() -> None:
     print("\n".join(parts), end="")  # noqa: T201  the output
 
 
-def pack_command(fault: str | None, *, cells: int, seed: int, speed: float, as_json: bool) -> None:
+def pack_command(
+    fault: str | None, *, whole: bool = True, cells: int, seed: int, speed: float, as_json: bool
+) -> None:
     """Take a pack on the tour.
 
     Raises:
         UsageError: no such mishap, or a pack that cannot be.
     """
     mishap = None if fault is None else mishap_named(fault)
-    glances = tour(TourPack(series_count=cells, seed=seed), mishap)
+    glances = tour(TourPack(series_count=cells, seed=seed), mishap, whole=whole)
     if as_json:
         _print_json(glances, fault)
     elif sys.stdout.isatty():

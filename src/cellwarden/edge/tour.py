@@ -193,7 +193,9 @@ def _at_rest(glance: Glance) -> bool:
 def _cleared(glance: Glance) -> bool:
     """Nothing is left that a reset has to clear."""
     decision = glance.decision
-    return decision.mode is Mode.STANDBY or decision.waits_for == "a request for standby"
+    latched = any(trouble.latched for trouble in decision.diagnosis.troubles)
+    released = decision.mode is Mode.STANDBY or decision.waits_for == "a request for standby"
+    return released and not latched
 
 
 def _full(glance: Glance) -> bool:
