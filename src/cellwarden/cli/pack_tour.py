@@ -19,7 +19,7 @@ from cellwarden.domain import Contactors, Restraint
 from cellwarden.edge.mishaps import mishap_named
 from cellwarden.edge.tour import Glance, TourPack, tour
 
-__all__ = ["Story", "board", "follow", "pack_command", "print_diagram", "tell"]
+__all__ = ["Story", "Told", "board", "follow", "pack_command", "print_diagram", "summary", "tell"]
 
 _EVENT_COUNT: Final = 10  # shown under the table
 _TROUBLE_COUNT: Final = 4
