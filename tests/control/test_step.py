@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellwarden.control import Mode
+from cellwarden.control.charge_settings import pack_state, unpack_state
 from cellwarden.control.decision import Decision
 from cellwarden.control.orders import Terms
 from cellwarden.control.step import Believed, Control, ControlState, begin, control_of, step
@@ -181,6 +182,47 @@ def test_a_precharge_that_never_comes_up_is_a_fault_after_three_tries(rig: Rig) 
     assert decision.mode is Mode.ERROR
 
 
+def test_a_pack_asks_its_charger_only_when_it_is_connected_to_charge(rig: Rig) -> None:
+    rig.run(1.0, Request.STANDBY)
+    before = rig.cycle(rig.reading(Request.CHARGE))
+    assert before.command.charge_current_ampere == 0.0
+    decision = rig.run(40.0, Request.CHARGE)
+    command = decision.command
+    assert decision.charging
+    assert decision.asked is not None
+    assert 0.0 < command.charge_current_ampere <= command.high_charge_current_ampere
+    assert 4 * 3.7 < command.charge_voltage_volt <= 4 * 4.2 + 0.1
+    after = rig.cycle(rig.reading(Request.STANDBY)).command
+    assert (after.charge_voltage_volt, after.charge_current_ampere) == (0.0, 0.0)
+
+
+def test_a_charge_goes_on_from_where_a_power_cut_left_it(rig: Rig) -> None:
+    rig.run(5.0, Request.CHARGE)
+    rig.run(40.0, Request.CHARGE, ampere=10.0)
+    kept = unpack_state(pack_state(rig.state.charged))
+    assert kept.charged_ah > 0.1
+    again = Rig()
+    again.state = begin(again.control, 1, kept)
+    again.run(0.5, None)
+    decision = again.run(5.0, Request.CHARGE)
+    assert decision.mode is Mode.CONNECTED
+    assert again.state.charged.charged_ah >= kept.charged_ah
+    again.run(1.0, Request.CONNECT)
+    assert again.state.charged.charged_ah == 0.0  # it drives: the next charge is another
+
+
+def test_a_fault_that_forbids_charging_for_a_while_leaves_the_charge_where_it_is(
+    rig: Rig,
+) -> None:
+    rig.run(5.0, Request.CHARGE)
+    rig.run(40.0, Request.CHARGE, ampere=10.0)
+    counted = rig.state.charged.charged_ah
+    decision = rig.run(2.0, Request.CHARGE, volts=(3.7, 3.7, 3.7, 4.24))
+    assert Reaction.FORBID_CHARGE in {t.reaction for t in decision.diagnosis.troubles}
+    assert decision.command.charge_current_ampere == 0.0
+    assert rig.state.charged.charged_ah >= counted > 0.1
+
+
 def test_a_foreign_pack_stays_open_and_one_on_the_road_keeps_a_part_of_its_current(
     rig: Rig,
 ) -> None:
@@ -252,6 +294,11 @@ def test_no_order_ever_loosens_anything(
         assert bound.high_charge_current_ampere <= free.high_charge_current_ampere
         assert bound.high_discharge_current_ampere <= free.high_discharge_current_ampere
         assert bound.contactors.plus_closed <= free.contactors.plus_closed
+        if ordered.request is None:
+            assert bound.charge_current_ampere <= free.charge_current_ampere
+        for command in (bound, free):
+            assert command.charge_current_ampere <= command.high_charge_current_ampere
+            assert command.charge_voltage_volt <= 4 * edge.high_voltage_volt
         curb = ordered.curb
         assert bound.high_charge_current_ampere <= curb.high_charge_current_ampere
         assert bound.high_discharge_current_ampere <= curb.high_discharge_current_ampere

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from cellwarden.control.balance import Levelling
+from cellwarden.control.charge import Asked
 from cellwarden.control.machine_state import Move
 from cellwarden.control.mode import Mode
 from cellwarden.domain import Allowance, Command, Diagnosis
@@ -27,6 +28,7 @@ class Decision:
     waits_for: str = ""
     moves: tuple[Move, ...] = field(default=())
     levelling: Levelling | None = None
+    asked: Asked | None = None
 
     @property
     def reasons(self) -> tuple[str, ...]:

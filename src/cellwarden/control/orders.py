@@ -69,11 +69,12 @@ def ceiling_of(ordered: Ordered, charge: Charge | None) -> Ceiling | None:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What others ask for at this moment."""
+    """What others ask for at this moment; `ready_second` (Unix) is by when the pack is wanted."""
 
     ordered: Ordered = FREE
     regime: Regime | None = None
     permission: Permission | None = None
+    ready_second: float | None = None
 
 
 ASKED_NOTHING: Final = Terms()
