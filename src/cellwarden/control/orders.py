@@ -51,6 +51,8 @@ _OWN: Final = frozenset({Request.SERVICE, Request.RESET})
 
 def ceiling_of(ordered: Ordered, charge: Charge | None) -> Ceiling | None:
     """What the orders leave; None where they hold nothing back. [A, W]"""
+    if ordered == FREE:
+        return None
     curb = ordered.curb
     ceiling = Ceiling(
         "remote",
