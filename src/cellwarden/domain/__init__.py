@@ -1,6 +1,7 @@
 """Values: frozen, with the unit in each name."""
 
 from cellwarden.domain.allowance import Allowance, Restraint
+from cellwarden.domain.authenticity import Authenticity, Permission
 from cellwarden.domain.cell import Cell, CellLimits, LimitTiers, tiers
 from cellwarden.domain.chemistry import CHEMISTRIES, Chemistry, chemistry_named
 from cellwarden.domain.command import CLOSED, OPEN, Command, Contactors
@@ -10,6 +11,7 @@ from cellwarden.domain.frame import FRAME_COLUMNS, LIST_COLUMNS, Frame, Frames, 
 from cellwarden.domain.pack import Pack, check_name
 from cellwarden.domain.plan import Plan
 from cellwarden.domain.reading import Board, Inputs, Monitors, Reading
+from cellwarden.domain.regime import Regime, RegimeBounds
 from cellwarden.domain.remark import Remark
 from cellwarden.domain.request import Request
 from cellwarden.domain.table import TABLE_KINDS, Table
@@ -25,6 +27,7 @@ __all__ = [
     "QUANTITIES",
     "TABLE_KINDS",
     "Allowance",
+    "Authenticity",
     "Board",
     "Cell",
     "CellLimits",
@@ -45,10 +48,13 @@ __all__ = [
     "Monitors",
     "NotServed",
     "Pack",
+    "Permission",
     "Plan",
     "Quantity",
     "Reaction",
     "Reading",
+    "Regime",
+    "RegimeBounds",
     "Remark",
     "Request",
     "Restraint",
