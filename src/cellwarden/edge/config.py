@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.edge.agent import Device
+from cellwarden.edge.logbook import Logbook
+from cellwarden.edge.medium import FileMedium
 from cellwarden.edge.outbox import Outbox
 from cellwarden.edge.transport import HttpsTransport
 from cellwarden.errors import UsageError
@@ -31,6 +33,7 @@ __all__ = [
     "create_device",
     "install_certificate",
     "open_device",
+    "open_logbook",
     "open_outbox",
     "open_transport",
     "read_address",
@@ -105,6 +108,19 @@ def open_device(folder: Path) -> Device:
 def open_outbox(folder: Path) -> Outbox:
     """The outbox of a folder."""
     return Outbox(folder / "outbox.sqlite", FileKeyStore(folder / _KEYS).get("outbox"))
+
+
+def open_logbook(folder: Path) -> Logbook:
+    """The logbook of a folder; begun, with a key of its own, where there is none yet.
+
+    Raises:
+        SealError: it was written with another key.
+        UnavailableError: there is no room for it.
+    """
+    keys = FileKeyStore(folder / _KEYS)
+    if not keys.has("logbook"):
+        keys.put("logbook", secrets.token_bytes(32))
+    return Logbook(FileMedium(folder / "logbook", Logbook.byte_count()), keys.get("logbook"))
 
 
 def open_transport(folder: Path) -> HttpsTransport:
