@@ -223,6 +223,21 @@ def test_a_fault_that_forbids_charging_for_a_while_leaves_the_charge_where_it_is
     assert rig.state.charged.charged_ah >= counted > 0.1
 
 
+def test_switching_off_and_on_is_no_reset(rig: Rig) -> None:
+    rig.run(1.0, Request.STANDBY)
+    rig.run(5.0, Request.CONNECT)
+    decision = rig.run(3.0, Request.CONNECT, interlock_closed=False)
+    assert decision.latched == ("interlock_open",)
+    again = Rig()
+    again.state = begin(again.control, 1, latched=decision.latched)
+    decision = again.run(20.0, Request.CONNECT)
+    assert decision.mode is Mode.ERROR
+    assert decision.latched == ("interlock_open",)
+    assert {trouble.name for trouble in decision.diagnosis.troubles} == {"machine.interlock_open"}
+    again.run(0.1, Request.RESET)
+    assert again.run(2.0, Request.STANDBY).mode is Mode.STANDBY
+
+
 def test_a_foreign_pack_stays_open_and_one_on_the_road_keeps_a_part_of_its_current(
     rig: Rig,
 ) -> None:

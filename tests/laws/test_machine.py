@@ -42,6 +42,7 @@ WRONG_ROWS = (
     (Mode.BALANCING, Event.ASK_CONNECT, Target(Mode.PRECHARGE), "precharge begins from standby"),
     (Mode.SELF_TEST, Event.DONE, Target(Mode.STANDBY), "error and standby are entered"),
     (Mode.INIT, Event.DONE, Target(Mode.PRECHARGE), "precharge begins from standby"),
+    (Mode.INIT, Event.OVERDUE, Target(Mode.SELF_TEST), "what was latched before the start"),
     (Mode.ERROR, Event.CLEARED, Target(Mode.STANDBY), "error and standby are entered"),
     (Mode.ERROR, Event.NONE, Target(Mode.SELF_TEST), "error is left by a reset"),
     (Mode.STANDBY, Event.FORBIDDEN, Target(Mode.PRECHARGE), "precharge begins from standby"),
@@ -140,7 +141,7 @@ def _older(state: MachineState, age_second: float, bound_for: Mode) -> MachineSt
         if state.not_before_second == -NEVER
         else state.not_before_second,
         bound_for=state.bound_for if state.mode is Mode.OPENING else bound_for,
-        held=("seen_before",),
+        held=state.held if state.mode is Mode.INIT else ("seen_before",),
     )
 
 

@@ -71,12 +71,12 @@ def ceiling_of(ordered: Ordered, charge: Charge | None) -> Ceiling | None:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What others ask for at this moment; `ready_second` (Unix) is by when the pack is wanted."""
+    """What others ask for at this moment; `ready_unix_second` is by when the pack is wanted."""
 
     ordered: Ordered = FREE
     regime: Regime | None = None
     permission: Permission | None = None
-    ready_second: float | None = None
+    ready_unix_second: float | None = None
 
 
 ASKED_NOTHING: Final = Terms()

@@ -24,7 +24,7 @@ from cellwarden.control import charge as charging
 from cellwarden.control.balance import Balanced, Balancing, balancing_of
 from cellwarden.control.charge import Asked, Wish
 from cellwarden.control.charge_settings import Charged, Charging, charging_of
-from cellwarden.control.decision import Decision
+from cellwarden.control.decision import OWN, Decision
 from cellwarden.control.diagnose import Diagnostics, DiagnosticsState, diagnostics_of
 from cellwarden.control.fault_table import FaultRow
 from cellwarden.control.limits import Known, Limited, Limits, limits_of
@@ -132,11 +132,18 @@ class Believed:
 NOTHING: Final = Believed()
 
 
-def begin(control: Control, sensor_count: int, charged: Charged = IDLE) -> ControlState:
-    """The control before its first cycle; `charged` is a charge that a power cut interrupted."""
+def begin(
+    control: Control, sensor_count: int, charged: Charged = IDLE, latched: tuple[str, ...] = ()
+) -> ControlState:
+    """The control before its first cycle.
+
+    `charged` is a charge that a power cut interrupted, `latched` what was there then
+    (`Decision.latched`): switching off and on is no reset.
+    """
     return ControlState(
         diagnose.begin(control.diagnostics, sensor_count),
         Balanced.begin(control.pack.series_count),
+        machine.start(latched),
         charged=charged,
     )
 
@@ -203,7 +210,7 @@ def _wish(moved: MachineState, heard: Reading, terms: Terms) -> Wish | None:
     serves = moved.mode is Mode.CONNECTED and moved.wish is Request.CHARGE
     if not serves and heard.inputs.request in _KEEPS_CHARGE:
         return None
-    return Wish(serves, terms.ready_second)
+    return Wish(serves, terms.ready_unix_second)
 
 
 def _diagnose(
@@ -242,7 +249,7 @@ def _tell(
         if trouble.name.startswith(FOREIGN)
     }
     own = []
-    for name in (f"machine.{finding}" for finding in held):
+    for name in (f"{OWN}{finding}" for finding in held):
         since[name] = before.get(name, clock_second)
         own.append(
             Trouble(
