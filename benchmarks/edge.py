@@ -10,12 +10,16 @@ Rules
 - CPU time of the thread, a cycle each, garbage collection included. The first cycles, in which
   NumPy and the tables warm up, are left out.
 - The estimate of charge is worked out once a second beside it and has its own figure.
+- What a whole device needs is measured by `edge_device.py`, whose figures come after these.
 """
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -111,7 +115,18 @@ def run(*, quick: bool) -> dict[str, Any]:
         )
     for figure in figures:
         figure["data"] = f"emulated pack, seed 7, {count} cycles of 100 ms"
-    return {"figures": figures, "rows": rows}
+    device = _device(quick=quick)
+    return {"figures": figures + device["figures"], "rows": rows + device["rows"]}
+
+
+def _device(*, quick: bool) -> dict[str, Any]:
+    """Memory and CPU of a whole device: a script of its own, whose parts are confined processes."""
+    script = Path(__file__).with_name("edge_device.py")
+    line = [sys.executable, str(script), *(["--quick"] if quick else [])]
+    told: dict[str, Any] = json.loads(
+        subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout
+    )
+    return told
 
 
 def _told(seconds: list[float]) -> dict[str, float]:

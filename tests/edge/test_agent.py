@@ -6,14 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from cellwarden.domain import Series
+from cellwarden.domain import Finding, Series, Severity
 from cellwarden.edge.agent import Agent, Device, Sender, keep_sending, refusal_error
 from cellwarden.edge.drivers import ReplayDriver
 from cellwarden.edge.outbox import Outbox
@@ -32,7 +32,7 @@ from cellwarden.hub.audit import StoreView
 from cellwarden.hub.ingest import Reply
 from cellwarden.hub.rows import read_batches
 from cellwarden.trust.ledger import Checkpoint, leaf_hash, root_of, sign_checkpoint
-from cellwarden.wire import Ack, Message, Refusal, encode_columns
+from cellwarden.wire import Ack, Message, Notes, Refusal, encode_columns
 from cellwarden.wire.audit import Acknowledged, audit
 from trust.making import NOW, Fleet, Maker, Running, fleet
 
@@ -437,3 +437,38 @@ def test_killed_in_the_middle_of_writing_message_and_state_still_agree(tmp_path:
         assert [number for number, _ in held] == list(range(1, state.sequence + 1))
         assert state.previous == state.sequence.to_bytes(32, "big")
         assert state.position == str(state.sequence).encode()
+
+
+@dataclass
+class Told:
+    """Something beside the frames that is told once."""
+
+    waiting: list[Finding]
+    heard: list[Notes] = field(default_factory=list)
+
+    def notes(self) -> Notes:
+        return Notes(findings=tuple(self.waiting))
+
+    def told(self, notes: Notes) -> None:
+        self.heard.append(notes)
+        self.waiting.clear()
+
+
+def test_what_is_told_beside_the_frames_is_told_with_the_next_batch_and_once(
+    tmp_path: Path,
+) -> None:
+    here = edge(tmp_path)
+    outbox = here.outbox()
+    finding = Finding("overrun", Severity.WARNING, "cycle", NOW, "late")
+    beside = Told([finding])
+    driver = ReplayDriver(record(), outbox.state.position)
+    agent = Agent(here.device, driver, outbox, batch_frames=PIECE, beside=beside)
+    with fleet().open(tmp_path) as hub:
+        while agent.step():
+            pass
+        send_all(Sender(here.device, outbox, to(hub, here.maker)))
+        rows = hub.store.rows("SELECT sequence, kind, message FROM finding")
+        assert rows == [(1, "overrun", "late")]
+    assert beside.heard[0] == Notes(findings=(finding,))
+    assert set(beside.heard[1:]) == {Notes()}
+    outbox.close()

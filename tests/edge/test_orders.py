@@ -130,6 +130,15 @@ def test_a_device_whose_clock_has_died_forgets_orders_and_believes_the_hub(
         assert outcome.reason is Reason.EXPIRED
 
 
+def test_a_hub_cannot_set_the_clock_beyond_the_devices_own_certificate(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.sqlite", KEY)) as outbox:
+        root = fleet().authority.certificate
+        clock = Hands().clock()
+        here = OrderDesk(outbox, RULES, root, clock, latest_unix_time_second=NOW + HOUR)
+        here.hear(post(now=NOW + 1e9))
+        assert clock.now() == NOW + HOUR
+
+
 def test_reports_are_kept_until_a_batch_has_told_them(tmp_path: Path, ann: Certified) -> None:
     with desk(tmp_path) as here:
         here.hear(post(delivered(order(), ann)))

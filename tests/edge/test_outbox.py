@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellwarden.edge.outbox import LastAck, Outbox
+from cellwarden.edge.outbox import ChainState, LastAck, Outbox
 
 KEY = bytes(range(32))
 
@@ -63,4 +63,32 @@ def test_an_acknowledgement_of_what_is_acknowledged_already_changes_nothing_olde
     for sequence in (1, 5, 5, 5):
         outbox.acknowledge(ack(sequence))
     assert [one.sequence for one in outbox.acknowledgements()] == [1, 5]
+    outbox.close()
+
+
+def test_what_is_kept_beside_the_chain_survives_a_restart_and_is_sealed(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    outbox = Outbox(path, KEY)
+    assert outbox.kept("orders") is None
+    for told in (b"first and secret", b"second and secret"):
+        outbox.keep("orders", told)
+    outbox.keep("chain", b"not the chain's own")
+    outbox.close()
+    outbox = Outbox(path, KEY)
+    assert outbox.kept("orders") == b"second and secret"
+    assert outbox.state == ChainState()
+    outbox.close()
+    assert b"and secret" not in path.read_bytes()
+
+
+def test_what_waits_is_measured_and_what_was_acknowledged_is_not(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", KEY)
+    sizes = []
+    for number in range(1, 5):
+        outbox.append(bytes(1000), ChainState(1, number, bytes(32)))
+        sizes.append(outbox.waiting_bytes())
+    assert sizes == sorted(sizes)
+    assert 4000 < sizes[-1] < 4400
+    outbox.acknowledge(ack(3))
+    assert outbox.waiting_bytes() == sizes[0]
     outbox.close()

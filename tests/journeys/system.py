@@ -159,6 +159,13 @@ class System:
         assert edge.wait() == 0, edge.said()
         return edge
 
+    def control(
+        self, name: str, *, env: Mapping[str, str] | None = None
+    ) -> "tuple[subprocess.Popen[str], Path]":
+        """A controlled pack as a process, and what it says."""
+        log = self.folder / f"device-{len(self._processes)}.log"
+        return self._start(["device", "run", name], log, env, ()), log
+
     # --- the hub ---------------------------------------------------------------------------
 
     def start_hub(

@@ -35,6 +35,7 @@ NONSENSE = st.recursive(
 )
 
 FINDING = ["bounds", 2, "voltage_volt", NOW, "too high", 0, {"limit": 4.2}]
+OUTCOME = ["replayed", "spiffe://x/hub/a", 7, bytes(32), "no", NOW, 1]
 PACK = {"chemistry": "NMC", "nominal_capacity_ah": 2.5, "series_count": 4, "source": "label"}
 
 
@@ -62,7 +63,14 @@ def test_whatever_notes_are_accepted_the_store_takes_them() -> None:
                 finding[place] = value
             else:
                 finding[-1] = {"limit": value}
-            for told in ({"findings": [finding]}, {"pack": {**PACK, name: other}}):
+            outcome = [*OUTCOME]
+            outcome[place % len(outcome)] = value
+            tried = (
+                {"findings": [finding]},
+                {"pack": {**PACK, name: other}},
+                {"orders": [outcome]},
+            )
+            for told in tried:
                 try:
                     notes = Notes.decode(to_cbor(told))
                 except DataError:
@@ -87,6 +95,14 @@ def test_whatever_notes_are_accepted_the_store_takes_them() -> None:
         {"findings": [[*FINDING[:6], {"limit": math.nan}]]},
         {"findings": [[*FINDING[:6], {"limit": 4}]]},
         {"findings": [[*FINDING[:6], {5: 4.2}]]},
+        {"orders": []},
+        {"orders": {}},
+        {"orders": [["loved", *OUTCOME[1:]]]},
+        {"orders": [[*OUTCOME[:2], True, *OUTCOME[3:]]]},
+        {"orders": [[*OUTCOME[:2], -1, *OUTCOME[3:]]]},
+        {"orders": [[*OUTCOME[:3], bytes(31), *OUTCOME[4:]]]},
+        {"orders": [[*OUTCOME[:4], "x" * 201, *OUTCOME[5:]]]},
+        {"orders": [[*OUTCOME, 1]]},
     ],
     ids=str,
 )

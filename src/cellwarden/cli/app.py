@@ -1,13 +1,14 @@
 """Every command and its options; what a command needs is imported when it runs."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cellwarden.cli.controlled import device, order, orders
 from cellwarden.cli.datasets import datasets
+from cellwarden.cli.options import HomeOption, with_aes256_only
 from cellwarden.cli.pack import pack
 from cellwarden.errors import EXIT_CODE, Error, UsageError, look_up
 
@@ -21,11 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="The installation's folder. [default: .cellwarden]"),
-]
 
 
 MappingOption = Annotated[
@@ -55,16 +51,6 @@ def main() -> None:
         if error.hint:
             print(f"  what to do: {error.hint}", file=sys.stderr)  # noqa: T201  likewise
         raise SystemExit(look_up(EXIT_CODE, error)) from None
-
-
-def _with_aes256_only() -> None:
-    """Start over with OpenSSL told to agree on AES-256 alone; it reads that at its start only."""
-    from cellwarden.trust.tls import openssl_settings
-
-    wanted = str(openssl_settings())
-    if os.environ.get("OPENSSL_CONF") != wanted:
-        os.environ["OPENSSL_CONF"] = wanted
-        os.execv(sys.executable, [sys.executable, "-m", "cellwarden", *sys.argv[1:]])  # noqa: S606  ourselves
 
 
 @app.command()
@@ -133,7 +119,7 @@ def password(
 @app.command()
 def hub(home: HomeOption = None) -> None:
     """Serve the hub until stopped."""
-    _with_aes256_only()
+    with_aes256_only()
     from cellwarden.cli.home import Home
     from cellwarden.hub.app import run
 
@@ -151,7 +137,7 @@ def edge(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Run devices: read, sign, seal, keep, send; ends when the hub has everything."""
-    _with_aes256_only()
+    with_aes256_only()
     from cellwarden.cli.devices import edge_command
     from cellwarden.cli.home import Home
 
@@ -166,43 +152,11 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Exit when the data is through.")] = False,
 ) -> None:
     """The main job: send records (or a small fleet of the twin), assess, prove, show."""
-    _with_aes256_only()
+    with_aes256_only()
     from cellwarden.cli.home import Home
     from cellwarden.cli.run import run_command
 
     run_command(Home.find(home), files or [], once=once)
-
-
-@app.command()
-def order(
-    device: str,
-    home: HomeOption = None,
-    *,
-    charge_ampere: Annotated[float | None, typer.Option(help="Charge with no more.")] = None,
-    discharge_ampere: Annotated[float | None, typer.Option(help="Discharge with no more.")] = None,
-    low_soc: Annotated[float | None, typer.Option(help="Not below this charge, 0 to 1.")] = None,
-    high_soc: Annotated[float | None, typer.Option(help="Not above this charge, 0 to 1.")] = None,
-    request: Annotated[str, typer.Option(help="standby, balance or charge.")] = "",
-    plan: Annotated[Path | None, typer.Option(help="A plan's powers, as JSON.")] = None,
-    withdraw: Annotated[str, typer.Option(help="Take back limits, plan or request.")] = "",
-    hours: Annotated[float, typer.Option(help="How long it holds.")] = 24.0,
-    after_hours: Annotated[float, typer.Option(help="When it begins to.")] = 0.0,
-) -> None:
-    """Order a battery to keep to less than it allows itself; signed with your own key."""
-    from cellwarden.cli.home import Home
-    from cellwarden.cli.order import Wanted, order_command
-
-    wanted = Wanted(charge_ampere, discharge_ampere, low_soc, high_soc, request, plan, withdraw)
-    order_command(Home.find(home), device, wanted, hours=hours, after_hours=after_hours)
-
-
-@app.command()
-def orders(device: str, home: HomeOption = None) -> None:
-    """List the orders to a battery and what became of them."""
-    from cellwarden.cli.home import Home
-    from cellwarden.cli.order import list_orders
-
-    list_orders(Home.find(home), device)
 
 
 @app.command()
@@ -351,7 +305,7 @@ def bench(
     ] = False,
 ) -> None:
     """Print the figures of this machine; in a checkout."""
-    _with_aes256_only()
+    with_aes256_only()
     from cellwarden.cli.bench import bench_command
 
     bench_command(name, as_json=as_json, quick=quick, peers=peers)
@@ -418,6 +372,10 @@ def score(
 
 app.add_typer(datasets, name="datasets")
 app.command()(pack)
+app.add_typer(device, name="device")
+app.command()(order)
+app.command()(orders)
+
 
 models = typer.Typer(help="The shipped models.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models, name="models")

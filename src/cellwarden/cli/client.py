@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import httpx
 
 from cellwarden.cli.home import Home
-from cellwarden.errors import TrustError, UnavailableError
+from cellwarden.errors import TrustError, UnavailableError, UsageError
 from cellwarden.hub.config import load_config
 from cellwarden.trust.identity import load_certificate, load_key
 from cellwarden.trust.keys import FileKeyStore
@@ -91,7 +91,23 @@ class HubClient:
                 hint="Look at the hub's log and its disk, then try again.",
             )
         if answer.status_code >= httpx.codes.BAD_REQUEST:
+            _explain(answer)
             raise TrustError(
                 f"the hub refuses {path}: {answer.text[:200]}", hint="Check the operator's role."
             )
         return answer
+
+
+def _explain(answer: httpx.Response) -> None:
+    """What the hub says is wrong with the request itself.
+
+    Raises:
+        UsageError: that.
+    """
+    try:
+        told = answer.json()
+    except ValueError:
+        return
+    match told:
+        case {"error": "UsageError" | "DataError" | "DecodeError" | "RangeError", **rest}:
+            raise UsageError(str(rest.get("message", "")), hint=str(rest.get("hint", "")))

@@ -10,9 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.edge.agent import Device
+from cellwarden.edge.journal import Journal
 from cellwarden.edge.logbook import Logbook
 from cellwarden.edge.medium import FileMedium
-from cellwarden.edge.outbox import Outbox
+from cellwarden.edge.outbox import KEEP_BYTES, Outbox
 from cellwarden.edge.transport import HttpsTransport
 from cellwarden.errors import UsageError
 from cellwarden.trust.envelope import Sealer
@@ -33,6 +34,7 @@ __all__ = [
     "create_device",
     "install_certificate",
     "open_device",
+    "open_journal",
     "open_logbook",
     "open_outbox",
     "open_transport",
@@ -105,9 +107,15 @@ def open_device(folder: Path) -> Device:
     )
 
 
-def open_outbox(folder: Path) -> Outbox:
+def open_outbox(folder: Path, *, keep_bytes: int = KEEP_BYTES) -> Outbox:
     """The outbox of a folder."""
-    return Outbox(folder / "outbox.sqlite", FileKeyStore(folder / _KEYS).get("outbox"))
+    key = FileKeyStore(folder / _KEYS).get("outbox")
+    return Outbox(folder / "outbox.sqlite", key, keep_bytes=keep_bytes)
+
+
+def open_journal(folder: Path) -> Journal:
+    """The journal of a folder, under the outbox's key."""
+    return Journal(folder / "journal.sqlite", FileKeyStore(folder / _KEYS).get("outbox"))
 
 
 def open_logbook(folder: Path) -> Logbook:

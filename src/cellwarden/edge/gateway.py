@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cellwarden.edge.agent import Agent, Sender, keep_sending, watch_nothing
 from cellwarden.edge.config import open_device, open_outbox, open_transport
+from cellwarden.edge.device_config import has_device_config
 from cellwarden.edge.source import open_source, read_source
 from cellwarden.edge.watch import PackWatch
-from cellwarden.errors import Error
+from cellwarden.errors import Error, UsageError
 
 __all__ = ["State", "run_devices"]
 
@@ -54,6 +55,11 @@ def run_devices(folders: Sequence[Path], tell: Callable[[State], None]) -> dict[
 
 
 def _run_device(folder: Path, tell: Callable[[State], None]) -> None:
+    if has_device_config(folder):
+        raise UsageError(
+            f"{folder.name} is a controlled pack, which has a process of its own",
+            hint=f"cellwarden device run {folder.name}",
+        )
     device, outbox, transport = open_device(folder), open_outbox(folder), open_transport(folder)
     finished = threading.Event()
     failures: list[Exception] = []

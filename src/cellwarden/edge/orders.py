@@ -13,6 +13,7 @@ Rules
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, Final
 
 from cryptography import x509
@@ -47,14 +48,24 @@ class OrderDesk:
     """Takes orders in for one device; safe to ask from the control loop at any time."""
 
     def __init__(
-        self, outbox: Outbox, rules: Rules, authority: x509.Certificate, clock: TrustedClock
+        self,
+        outbox: Outbox,
+        rules: Rules,
+        authority: x509.Certificate,
+        clock: TrustedClock,
+        *,
+        latest_unix_time_second: float = inf,
     ) -> None:
         """Take up what was kept.
+
+        `latest_unix_time_second` is how far a hub may set the clock ahead: the end of the device's
+        certificate, after which it has no hub anyway.
 
         Raises:
             DecodeError: what was kept is not ours.
         """
         self._outbox, self._rules, self.clock = outbox, rules, clock
+        self._latest = latest_unix_time_second
         self._lock = threading.Lock()
         kept = outbox.kept(_NAME)
         self._book, self._reports, revoked, witnessed = (
@@ -96,7 +107,7 @@ class OrderDesk:
         Raises:
             UnavailableError: the disk did not take it; nothing has changed.
         """
-        self.clock.witness(post.hub_unix_time_second)
+        self.clock.witness(min(post.hub_unix_time_second, self._latest))
         now = self.clock.now()
         with self._lock:
             roots = self._listed(post.revoked)

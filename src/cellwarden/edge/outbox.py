@@ -26,13 +26,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cellwarden.errors import DecodeError, SealError, UnavailableError, UsageError
 from cellwarden.trust.envelope import from_cbor, to_cbor
 
-__all__ = ["ChainState", "LastAck", "Outbox"]
+__all__ = ["KEEP_BYTES", "ChainState", "LastAck", "Outbox"]
 
 _TABLES: Final = (
     "CREATE TABLE state (name TEXT PRIMARY KEY, body BLOB NOT NULL)",
     "CREATE TABLE message (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL)",
     "CREATE TABLE acknowledgement (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL)",
 )
+KEEP_BYTES: Final = 64 << 20  # of what the hub has acknowledged
 _PAGE_BYTES: Final = 512  # the smallest database there is
 _NONCE_BYTES: Final = 12
 _BESIDE: Final = "beside "
@@ -62,7 +63,7 @@ class LastAck:
 class Outbox:
     """One SQLite file for one device."""
 
-    def __init__(self, path: Path, key: bytes, *, keep_bytes: int = 64 << 20) -> None:
+    def __init__(self, path: Path, key: bytes, *, keep_bytes: int = KEEP_BYTES) -> None:
         """Open or create it.
 
         Raises:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import structlog
 from cryptography import x509
 
 from cellwarden.domain import Curb, Plan
-from cellwarden.errors import IdentityError, ReplayError, UsageError
+from cellwarden.errors import DataError, IdentityError, ReplayError, UsageError
 from cellwarden.hub.contention import insist, touch
 from cellwarden.hub.problems import Declined
 from cellwarden.hub.store import Store
@@ -38,6 +39,7 @@ from cellwarden.wire.order import (
 
 __all__ = ["OrderBook", "Signer", "describe"]
 
+_log = structlog.get_logger()
 _POSTED_COUNT: Final = 32
 _WAITING_COUNT: Final = 64  # for one device: somebody who floods is stopped here
 _COLUMNS: Final = "device, issuer, sequence, encoded, certificate"
@@ -183,9 +185,16 @@ class OrderBook:
             f"SELECT {_COLUMNS} FROM ordered WHERE expires_unix_time_second > ?", [self._clock()]
         )
         waiting: dict[str, list[_Waiting]] = {}
-        for device, _issuer, _sequence, encoded, certificate in rows:
+        for device, issuer, sequence, encoded, certificate in rows:
             delivery = Delivery(bytes(encoded), bytes(certificate))
-            waiting.setdefault(device, []).append(_Waiting(open_order(delivery.order)[1], delivery))
+            try:
+                order = open_order(delivery.order)[1]
+            except DataError:
+                _log.warning(
+                    "a stored order is none", device=device, issuer=issuer, number=sequence
+                )
+                continue
+            waiting.setdefault(device, []).append(_Waiting(order, delivery))
         with self._lock:
             self._waiting = waiting
 

@@ -1,10 +1,13 @@
-"""What the edge needs of a pack, whatever it is connected by."""
+"""What the edge needs of a pack, whatever it is connected by.
+
+A `Driver` gives runs of frames; a `Live` pack is controlled, one reading and one command a cycle.
+"""
 
 from typing import Protocol
 
-from cellwarden.domain import Command, Frames
+from cellwarden.domain import Command, Frames, Reading
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "Live"]
 
 
 class Driver(Protocol):
@@ -28,4 +31,28 @@ class Driver(Protocol):
 
     def write(self, command: Command) -> None:
         """Carry out a command."""
+        ...
+
+
+class Live(Protocol):
+    """A pack that is controlled.
+
+    `write` may be called from another thread while `read` hangs: that is how a pack is opened when
+    its control no longer answers. The electronics behind it open by themselves when nobody writes.
+    """
+
+    def read(self) -> Reading:
+        """What there is to see in this cycle.
+
+        Raises:
+            UnavailableError: the pack is silent.
+        """
+        ...
+
+    def write(self, command: Command) -> None:
+        """Carry out a command.
+
+        Raises:
+            UnavailableError: the pack is silent.
+        """
         ...

@@ -1,0 +1,102 @@
+"""A model that a device may use or obey: its digest, what for, and who says so.
+
+A grant is a COSE_Sign1 of an administrator over deterministic CBOR. It stands beside the model's
+file in the device's folder, or alone: an order names a model by its digest, and the device obeys
+it only if it holds a grant for that digest.
+"""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cellwarden.errors import DecodeError, IdentityError
+from cellwarden.trust.envelope import SigningKey, from_cbor, open_signed, sign, to_cbor
+from cellwarden.trust.identity import Roots, load_certificate, thumbprint, utc
+
+__all__ = ["GRANT_TYPE", "PURPOSES", "Grant", "open_grant", "sign_grant"]
+
+GRANT_TYPE: Final = "application/cellwarden-grant+cbor"
+PURPOSES: Final = ("soc", "soh", "anomaly", "order")
+_MAY_GRANT: Final = "administrator"
+_LONGEST_NAME: Final = 63
+_DIGEST_LETTERS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Which model, and what it may be used for."""
+
+    name: str
+    digest: str
+    purpose: str
+    issued_unix_time_second: float
+
+    def payload(self) -> bytes:
+        """The bytes that are signed."""
+        return to_cbor(
+            {
+                "name": self.name,
+                "digest": self.digest,
+                "purpose": self.purpose,
+                "issued_unix_time_second": float(self.issued_unix_time_second),
+            }
+        )
+
+
+def sign_grant(grant: Grant, key: SigningKey, certificate: x509.Certificate) -> bytes:
+    """The grant, signed, with the certificate of its signer."""
+    signed = sign(grant.payload(), key, content_type=GRANT_TYPE, thumbprint=thumbprint(certificate))
+    return to_cbor([signed, certificate.public_bytes(Encoding.DER)])
+
+
+def open_grant(encoded: bytes, roots: Roots, now: float) -> Grant:
+    """A grant that is to be believed now.
+
+    Raises:
+        DecodeError: it is none.
+        TrustError: an administrator of our authority has not signed it, or it was altered.
+    """
+    match from_cbor(encoded, "the grant"):
+        case [bytes(message), bytes(der)]:
+            signed, certificate = open_signed(message), load_certificate(der)
+        case _:
+            raise _no_grant()
+    if signed.content_type != GRANT_TYPE:
+        raise _no_grant()
+    identity = roots.check(certificate, utc(now))
+    if thumbprint(certificate) != signed.thumbprint:
+        raise IdentityError("signed by another than the one beside it", hint="Grant it again.")
+    signed.verify(certificate.public_key())  # type: ignore[arg-type]  # verify refuses others
+    if (identity.kind, identity.role) != ("operator", _MAY_GRANT):
+        raise IdentityError(
+            f"{identity.kind} {identity.name} may not grant models",
+            hint=f"Somebody with the role {_MAY_GRANT} has to.",
+        )
+    return _hear(signed.payload)
+
+
+def _hear(payload: bytes) -> Grant:
+    match from_cbor(payload, "the grant"):
+        case {
+            "name": str(name),
+            "digest": str(digest),
+            "purpose": str(purpose),
+            "issued_unix_time_second": float(issued),
+            **rest,
+        } if (
+            not rest
+            and 0 < len(name) <= _LONGEST_NAME
+            and len(digest) == _DIGEST_LETTERS
+            and purpose in PURPOSES
+            and 0.0 <= issued < inf
+        ):
+            return Grant(name, digest, purpose, issued)
+        case _:
+            raise _no_grant()
+
+
+def _no_grant() -> DecodeError:
+    return DecodeError("not a model's grant", hint="Grant the model again.")
