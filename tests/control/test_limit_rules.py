@@ -30,7 +30,7 @@ def rules(
 ) -> tuple[dict[str, Restraint], dict[str, Restraint], Ways]:
     told = Known(charge_of(0.5), condition_of()) if known is None else known
     believed = Lags(), view_of(LIMITS, reading, told)
-    ways = collect(LIMITS, reading, told, believed, waited)
+    ways = collect(LIMITS, reading, told, believed, (waited, waited))
     charge = {rule.name: rule for rule in ways.charge.rules}
     return charge, {rule.name: rule for rule in ways.discharge.rules}, ways
 
@@ -129,6 +129,8 @@ def test_a_part_of_the_sensors_leaves_half() -> None:
     assert by["missing_temperature"].limit_ampere == 25.0
     assert by["missing_temperature"].item == 1
     assert ways.whole
+    assert [wait.name for wait in ways.waits] == ["missing_temperature"]
+    assert rules(reading_of(VOLTS, celsius=[25.0, NAN]), waited=601.0)[2].waits == []
 
 
 @pytest.mark.parametrize(

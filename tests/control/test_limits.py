@@ -1,5 +1,7 @@
+import importlib.util
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +101,7 @@ def whatever(draw: st.DrawFn) -> Known:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.data(), st.sampled_from(sorted(CHEMISTRIES)))
 def test_an_allowance_is_a_number_within_the_tier_with_a_reason_whatever_comes(
     data: st.DataObject, kind: str
@@ -275,3 +277,57 @@ def test_every_horizon_is_told_on_request_and_no_reading_means_no_current() -> N
     assert np.all(told.charge_ampere[:, 2] == 0.0)
     assert np.all(np.diff(told.charge_ampere[:, 0]) < 0.0)
     assert np.all(told.charge_ampere[:, 0] < told.charge_ampere[:, 1])
+
+
+def test_the_allowance_keeps_a_cold_and_nearly_empty_pack_inside_where_a_curve_does_not() -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "limits.py"
+    described = importlib.util.spec_from_file_location("benchmark_limits", path)
+    assert described is not None
+    assert described.loader is not None
+    bench = importlib.util.module_from_spec(described)
+    described.loader.exec_module(bench)
+    ours, curve = bench.driven("limits", 60.0), bench.driven("curve", 60.0)
+    assert ours["outside_second"] == 0.0
+    assert curve["outside_second"] > 1.0
+    assert "forecast" in ours["reasons"]
+
+
+@settings(max_examples=30)
+@given(st.data(), st.floats(0.0, 60.0), st.floats(0.0, 200.0))
+def test_an_order_never_allows_more(data: st.DataObject, charge: float, discharge: float) -> None:
+    reading, known = data.draw(anything(0.0)), data.draw(whatever())
+    free = settled(reading, replace(known, ceilings=()))
+    order = Ceiling("hub", charge, discharge)
+    told = settled(reading, replace(known, ceilings=(order,)))
+    assert told.charge_ampere <= min(free.charge_ampere, charge)
+    assert told.discharge_ampere <= min(free.discharge_ampere, discharge)
+
+
+@settings(max_examples=25)
+@given(st.data(), st.floats(2.9, 4.15), st.integers(0, 3), st.floats(-20.0, 60.0))
+def test_losing_a_reading_never_allows_more(
+    data: st.DataObject, volt: float, cell: int, celsius: float
+) -> None:
+    volts, warmth = np.full(4, volt), np.array([25.0, celsius])
+    flows = data.draw(st.floats(-50.0, 50.0))
+    state = Limited()
+    for second in range(40):
+        whole = reading_of(volts, float(second), celsius=warmth, ampere=flows)
+        state, was = step(LIMITS, state, whole, KNOWN)
+    lost, half = volts.copy(), warmth.copy()
+    lost[cell] = half[cell % 2] = NAN
+    left = data.draw(
+        st.sampled_from([(lost, warmth, flows), (volts, warmth * NAN, flows), (volts, half, flows),
+                         (volts, warmth, NAN)])
+    )  # fmt: skip
+    known = data.draw(st.sampled_from([KNOWN, replace(KNOWN, charge=None)]))
+    for second in range(40, 140):
+        reading = reading_of(left[0], float(second), celsius=left[1], ampere=left[2])
+        state, now = step(LIMITS, state, reading, known)
+        assert now.charge_ampere <= was.charge_ampere
+        assert now.discharge_ampere <= was.discharge_ampere
+    if left[1] is not half:
+        assert now.charge_ampere == 0.0
+        assert now.discharge_ampere <= 15.0 + 1e-9
+    else:
+        assert now.charge_ampere <= 25.0

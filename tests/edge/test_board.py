@@ -1,17 +1,23 @@
 import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cellwarden.domain import CLOSED, OPEN, Board, Command, Contactors
+from cellwarden.edge.agent import Agent, Sender
 from cellwarden.edge.drivers import Driver
 from cellwarden.edge.drivers.board import WATCHDOG_SECOND, BoardDriver, BoardFrames
-from cellwarden.edge.drivers.disturb import Drop, Flip, Repeat, When
+from cellwarden.edge.drivers.disturb import Delay, Drop, Flip, Repeat, When
 from cellwarden.edge.drivers.emulated import EmulatedPack, emulate
+from cellwarden.edge.outbox import Outbox
+from cellwarden.edge.transport import CallTransport
+from cellwarden.hub.rows import read_batches
 from cellwarden.physics import TwinConfig
 from cellwarden.physics.hardware import Hardware, Outside
 from cellwarden.physics.path import Damage
+from trust.making import NOW, fleet
 
 TWIN = TwinConfig(
     "pack-1", series_count=16, nominal_capacity_ah=50.0, period_second=0.1, seed=3, soc_fraction=0.6
@@ -105,6 +111,69 @@ def test_a_frame_that_comes_again_or_is_spoilt_is_refused_and_counted() -> None:
         reading = bench.driver.read()
         assert reading.inputs.bus_error_count == 2
         assert math.isnan(reading.frame.current_ampere)
+
+
+@pytest.mark.parametrize("cycles", [1, 3])
+def test_frames_that_are_held_up_on_the_way_show_their_age(cycles: int) -> None:
+    bench = Bench()
+    bench.connect()
+    bench.pack.wire.append(Delay("board", 2 * cycles))  # two frames a cycle
+    ages = []
+    for _ in range(cycles + 4):
+        bench.driver.write(DRIVE)
+        reading = bench.driver.read()
+        ages.append(reading.inputs.voltage_age_second)
+    assert np.isfinite(reading.frame.voltage_volt)
+    assert reading.inputs.bus_error_count == 0
+    assert ages[-1] == pytest.approx(0.1 * cycles)
+    bench.pack.wire.clear()
+    for _ in range(2):
+        bench.driver.write(DRIVE)
+        reading = bench.driver.read()
+    assert reading.inputs.voltage_age_second == 0.0
+
+
+def test_a_board_that_does_not_hear_its_orders_grows_old_while_it_goes_on_reporting() -> None:
+    bench = Bench()
+    bench.connect()
+    bench.pack.wire.append(Drop("order"))
+    for age in (0.1, 0.2, 0.3):
+        bench.driver.write(DRIVE)
+        reading = bench.driver.read()
+        assert reading.inputs.current_age_second == pytest.approx(age)
+        assert np.isfinite(reading.frame.current_ampere)
+
+
+def test_an_order_that_was_lost_before_the_first_reading_ages_from_there() -> None:
+    bench = Bench()
+    bench.pack.wire.append(Drop("order"))
+    bench.driver.write(DRIVE)
+    ages = [bench.driver.read().inputs.current_age_second for _ in range(2)]
+    assert ages == pytest.approx([0.0, 0.1])
+
+
+def test_hundreds_of_orders_are_all_heard() -> None:
+    bench = Bench()
+    for _ in range(600):
+        bench.driver.write(DRIVE)
+        assert bench.driver.read().inputs.current_age_second == 0.0
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 8, 14, 15, 22, 49, 70])
+def test_answers_of_a_chain_that_are_held_up_are_never_believed(count: int) -> None:
+    # Seven answers are a cycle's, fifteen those of a cycle in which sense wires are tested.
+    bench = Bench()
+    bench.driver.read()
+    late = Delay("chain", count)
+    bench.pack.wire.append(late)
+    for _ in range(70):
+        reading = bench.driver.read()
+        assert np.isnan(reading.frame.cell_voltage_volt).all()
+        assert np.isnan(reading.frame.cell_temperature_celsius).all()
+        assert reading.monitors.frame_error_count.min() > 0
+    bench.pack.wire.clear()
+    bench.driver.read()
+    assert bench.driver.read().monitors.frame_error_count.tolist() == [0, 0]
 
 
 def test_a_chain_that_falls_silent_ages_chip_by_chip() -> None:
@@ -207,6 +276,27 @@ def test_a_reference_that_drifts_shows_in_the_second_and_moves_the_cells() -> No
     assert ratio[12:] == pytest.approx(1.0, abs=0.002)
 
 
+@pytest.mark.parametrize(("error", "read"), [(0.01, True), (0.05, False), (-0.05, False)])
+def test_a_board_whose_reference_is_off_gives_no_volts_and_amperes(
+    *, error: float, read: bool
+) -> None:
+    bench = Bench()
+    bench.driver.read()
+    bench.pack.outside = Outside(damage=Damage(board_reference_error_fraction=error))
+    reading = bench.driver.read()
+    inputs = reading.inputs
+    for value in (
+        reading.frame.voltage_volt,
+        reading.frame.current_ampere,
+        inputs.link_voltage_volt,
+        inputs.second_current_ampere,
+    ):
+        assert math.isfinite(value) == read
+    assert inputs.voltage_age_second == pytest.approx(0.0 if read else 0.1)
+    assert inputs.coolant_temperature_celsius == pytest.approx(29.0, abs=0.5)  # a ratio
+    assert inputs.plus_feedback_closed is False
+
+
 def test_an_open_wire_and_a_lost_sensor_are_named_and_not_read() -> None:
     bench = Bench()
     bench.pack.outside = Outside(
@@ -231,3 +321,26 @@ def test_the_pack_has_the_face_that_the_agent_reads() -> None:
     assert frames.cell_voltage_volt.shape == (5, 16)
     assert np.all(np.diff(frames.unix_time_second) > 0.0)
     assert driver.position() == b""
+
+
+def test_what_the_agent_reads_of_the_wires_is_what_the_hub_stores(tmp_path: Path) -> None:
+    maker = fleet().maker("pack-1")
+    device = maker.device(fleet().note_key)
+    bench = Bench(EmulatedPack(Hardware(replace(TWIN, start_unix_time_second=NOW - 1000.0))))
+    bench.pack.wire.append(Flip("board", (40,), When(0.25, 0.35)))
+    outbox = Outbox(tmp_path / "outbox.sqlite", bytes(32))
+    agent = Agent(device, BoardFrames(bench.driver), outbox, batch_frames=5)
+    with fleet().open(tmp_path) as hub:
+        assert agent.step()
+        sender = Sender(
+            device, outbox, CallTransport(lambda bodies: hub.send_bytes(maker, *bodies))
+        )
+        assert sender.step() == 1
+        (leaf,) = hub.store.rows("SELECT leaf_index FROM batch WHERE device = 'pack-1'")[0]
+        frames = read_batches(hub.store, leaf, leaf)[leaf]
+    outbox.close()
+    assert frames.cell_voltage_volt.shape == (5, 16)
+    given = bench.pack.signals
+    assert given is not None
+    assert np.allclose(frames.cell_voltage_volt[-1], given.cell_voltage_volt, atol=51e-6)
+    assert np.isnan(frames.current_ampere).tolist() == [False, False, True, False, False]

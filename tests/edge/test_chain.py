@@ -163,6 +163,18 @@ def test_an_open_sense_wire_is_found_with_the_cells_that_it_spoils(
     assert not driver.measure().open_wire.any()
 
 
+def test_a_cell_without_voltage_is_read_as_that_and_not_taken_for_an_open_wire() -> None:
+    loom, driver = chain()
+    for cell in (0, 5, 11, 40):
+        dead = VOLTS.copy()
+        dead[cell] = 0.0
+        loom.show(dead)
+        driver.test_wires()
+        read = driver.measure()
+        assert not read.open_wire.any()
+        assert read.cell_voltage_volt[cell] == 0.0
+
+
 def test_the_top_wire_of_a_chip_with_few_cells_is_tested_too() -> None:
     loom, driver = chain()
     loom.show(VOLTS, (3, 5))

@@ -23,10 +23,10 @@ def test_what_is_no_command_is_refused(message: bytes) -> None:
 
 
 def test_the_counter_goes_round_without_coming_back_to_zero() -> None:
-    counter = np.array([0, 1, 62, 63])
-    assert register.after_counts(counter, 0).tolist() == [0, 1, 62, 63]
-    assert register.after_counts(counter, 1).tolist() == [1, 2, 63, 1]
-    assert register.after_counts(counter, 64).tolist() == [1, 2, 63, 1]
+    counter = np.array([0, 1, 1022, 1023])
+    assert register.after_counts(counter, 0).tolist() == [0, 1, 1022, 1023]
+    assert register.after_counts(counter, 1).tolist() == [1, 2, 1023, 1]
+    assert register.after_counts(counter, 1024).tolist() == [1, 2, 1023, 1]
 
 
 def test_a_short_reply_is_a_silent_chip_and_a_long_one_is_cut() -> None:
@@ -42,7 +42,9 @@ def test_a_short_reply_is_a_silent_chip_and_a_long_one_is_cut() -> None:
     assert read.whole[0].tolist() == [True, False]
 
 
-def test_the_answer_to_another_question_is_not_whole() -> None:
+def test_the_answer_to_another_question_or_at_another_port_is_not_whole() -> None:
     code, other = register.CELL_GROUPS[:2]
     rows = register.frames(other, np.zeros((1, 3), dtype=np.uint16), np.array([1])).tobytes()
     assert not register.check([code], [rows], 1).whole.any()
+    assert register.check([other], [rows], 1).whole.all()
+    assert not register.check([other], [rows], 1, port=1).whole.any()

@@ -1,21 +1,27 @@
 """What every wire of a pack keeps: bytes come back, spoilt ones are refused, nothing breaks."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellwarden.domain import Board
+from cellwarden.domain import OPEN, Board, Command
 from cellwarden.edge.drivers import register
 from cellwarden.edge.drivers.board import BoardDriver, Ports, Wiring
 from cellwarden.edge.drivers.chain import Chain
+from cellwarden.edge.drivers.disturb import Delay, Drop, Flip, Repeat, When
+from cellwarden.edge.drivers.emulated import EmulatedPack, emulate
 from cellwarden.edge.drivers.signals import ANALOGUE, ORDER, SWITCHES, receive
-from cellwarden.errors import DataError
+from cellwarden.errors import DataError, UnavailableError
+from cellwarden.physics import TwinConfig
+from cellwarden.physics.hardware import Hardware
 
 LAYOUTS = (ANALOGUE, SWITCHES, ORDER)
 CODES = sorted(register.READS)
+_REST = ANALOGUE.byte_count - 1
 
 
 @dataclass
@@ -57,7 +63,7 @@ def test_register_groups_come_back_from_their_frames(
 ) -> None:
     words = st.lists(st.integers(0, 65_535), min_size=3, max_size=3)
     values = np.array(data.draw(st.lists(words, min_size=chips, max_size=chips)))
-    counter = np.array(data.draw(st.lists(st.integers(0, 63), min_size=chips, max_size=chips)))
+    counter = np.array(data.draw(st.lists(st.integers(0, 1023), min_size=chips, max_size=chips)))
     sent = register.frames(code, values.astype(np.uint16), counter).tobytes()
     assert len(sent) == chips * register.FRAME_BYTES
     read = register.check([code], [sent], chips)
@@ -67,7 +73,9 @@ def test_register_groups_come_back_from_their_frames(
 
 
 @pytest.mark.parametrize("code", CODES)
-@given(values=st.lists(st.integers(0, 65_535), min_size=3, max_size=3), counter=st.integers(0, 63))
+@given(
+    values=st.lists(st.integers(0, 65_535), min_size=3, max_size=3), counter=st.integers(0, 1023)
+)
 @settings(max_examples=5, deadline=None)
 def test_a_frame_with_any_one_or_two_bits_inverted_is_refused(
     code: int, values: list[int], counter: int
@@ -131,12 +139,97 @@ def test_a_chain_that_hears_noise_gives_no_reading_and_goes_on(replies: list[byt
         assert not chain.test_converters().any()
 
 
+DISTURBED = st.one_of(
+    st.builds(
+        Flip,
+        st.sampled_from(["chain", "second_chain", "board", "order"]),
+        st.lists(st.integers(0, 300), min_size=1, max_size=2, unique=True).map(tuple),
+        st.builds(When, st.floats(0.0, 1.0), st.floats(1.0, 2.0)),
+        st.one_of(st.none(), st.sampled_from(sorted(register.READS | register.COUNTED))),
+    ),
+    st.builds(
+        Drop,
+        st.sampled_from(["chain", "second_chain", "board", "order"]),
+        st.builds(When, st.floats(0.0, 1.0), st.floats(1.0, 2.0)),
+        st.one_of(st.none(), st.sampled_from(sorted(register.READS))),
+    ),
+    st.builds(
+        Repeat,
+        st.sampled_from(["chain", "second_chain", "board"]),
+        st.builds(When, st.floats(0.0, 1.0), st.floats(1.0, 2.0)),
+    ),
+    st.builds(
+        lambda count, when: Delay("chain", count, when),
+        st.integers(1, 12),
+        st.builds(When, st.floats(0.0, 1.0), st.floats(1.0, 2.0)),
+    ),
+)
+
+
+@given(
+    wire=st.lists(DISTURBED, min_size=1, max_size=4),
+    cuts=st.dictionaries(st.integers(0, 20), st.sets(st.integers(0, 2), max_size=2), max_size=4),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_the_wires_do_a_reading_is_this_cycles_or_none(
+    wire: list[Any], cuts: dict[int, set[int]]
+) -> None:
+    twin = TwinConfig("pack-1", series_count=26, nominal_capacity_ah=50.0, period_second=0.1)
+    pack = EmulatedPack(Hardware(twin, Board(has_second_monitor=True)))
+    driver = emulate(pack)
+    pack.wire += wire
+    for cycle in range(24):
+        pack.cut_links.clear()
+        pack.cut_links.update(cuts.get(cycle // 2, set()))
+        driver.write(Command(OPEN, 0.0, 0.0))
+        reading, given = driver.read(), pack.signals
+        assert given is not None
+        pairs = (
+            (reading.frame.cell_voltage_volt, given.cell_voltage_volt, 51e-6),
+            (reading.monitors.second_cell_voltage_volt, given.second_cell_voltage_volt, 51e-6),
+            (reading.frame.cell_temperature_celsius, given.sensor_temperature_celsius, 0.01),
+            (reading.frame.current_ampere, given.current_ampere, 0.51e-3),
+            (reading.inputs.link_voltage_volt, given.link_voltage_volt, 0.51e-3),
+        )
+        for shown, true, step in pairs:
+            off = np.abs(np.asarray(shown, dtype=float) - true)
+            assert np.all(np.isnan(off) | (off <= step))
+        assert not reading.monitors.open_wire.any()
+    assert np.isfinite(reading.frame.cell_voltage_volt).all() or pack.cut_links
+    assert reading.inputs.current_age_second == 0.0
+
+
+class Dead:
+    """A bus and a line whose hardware does not serve."""
+
+    def exchange(self, request: bytes, reply_byte_count: int, port: int = 0) -> bytes:
+        del request, reply_byte_count, port
+        raise UnavailableError("no such device", hint="Plug it in.")
+
+    def receive(self) -> list[bytes]:
+        raise UnavailableError("no such device", hint="Plug it in.")
+
+    def send(self, frame: bytes) -> None:
+        raise UnavailableError("no such device", hint=f"Plug it in and send {len(frame)} bytes.")
+
+
+def test_hardware_that_does_not_serve_is_silence_and_not_the_end_of_reading() -> None:
+    dead, clock = Dead(), Noise([])
+    driver = BoardDriver(Wiring(16, Board()), Ports(dead, dead, clock.tick, clock.wall))
+    for _ in range(2):
+        reading = driver.read()
+        assert np.isnan(reading.frame.cell_voltage_volt).all()
+        assert reading.monitors.broken_link == 0
+        assert reading.inputs.bus_error_count == 1
+        assert reading.inputs.interlock_closed is None
+
+
 @given(
     replies=st.lists(st.binary(max_size=80), min_size=1, max_size=4),
     frames=st.lists(
         st.one_of(
             st.binary(max_size=40),
-            st.binary(min_size=28, max_size=28).map(lambda tail: b"\x21" + tail),
+            st.binary(min_size=_REST, max_size=_REST).map(lambda tail: b"\x21" + tail),
         ),
         max_size=4,
     ),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cellwarden.domain import CLOSED, OPEN, Board, Command, Contactors
-from cellwarden.physics import TwinConfig
+from cellwarden.physics import Fault, FaultKind, TwinConfig
 from cellwarden.physics.hardware import (
     Hardware,
     HardwareState,
@@ -134,6 +134,19 @@ def test_bleeders_that_hang_empty_their_cell_and_a_stopped_pump_warms_the_pack()
     assert lost[5] > 0.002
     assert np.abs(np.delete(lost, 5)).max() < 0.1 * lost[5]
     assert ill.twin.row[3].mean() > well.twin.row[3].mean() + 1.0
+
+
+def test_a_cell_that_shorts_and_heats_up_vents_and_the_others_do_not() -> None:
+    short = Fault(FaultKind.INTERNAL_SHORT, 0.0, 0.01, item=4)
+    hardware = replace(HARDWARE, twin=replace(CONFIG, period_second=1.0, faults=(short,)))
+    state, given = run(start(hardware), REST, Outside(), 200, hardware)
+    hottest = [one.sensor_temperature_celsius.max() for one in given]
+    gas = np.array([one.gas_fraction for one in given])
+    assert hottest[-1] > hardware.vent_temperature_celsius > hottest[0]
+    assert np.argmax(state.twin.row[3]) == 4
+    begun = int(np.argmax(gas > 0.0))
+    assert gas[-1] > 0.01
+    assert hottest[begun - 2] < hardware.vent_temperature_celsius < hottest[begun + 1]
 
 
 def test_chips_and_sensors_cover_the_string() -> None:

@@ -125,6 +125,16 @@ def test_the_fuse_carries_its_rating_for_ever_and_melts_the_sooner_the_more() ->
     assert times[-2] * 100.0 == pytest.approx(times[-1] * 400.0, rel=0.05)
 
 
+def test_a_fuse_that_melts_within_a_period_lets_only_that_part_of_the_current_through() -> None:
+    wanted = -20.0 * BOARD.fuse_ampere
+    path, fine = run(connected(), CLOSED, wanted=wanted, second=0.001, count=1000)
+    assert not path.fuse_intact
+    path, coarse = run(connected(), CLOSED, wanted=wanted, second=1.0)
+    assert not path.fuse_intact
+    assert coarse[0] == pytest.approx(sum(fine) / 1000, rel=0.01)
+    assert 0.0 > coarse[0] > 0.5 * wanted
+
+
 def test_an_open_link_discharges_and_a_load_during_precharge_keeps_it_low() -> None:
     path, _ = run(connected(), OPEN, second=10.0, count=6)
     assert path.link_volt < 1.5

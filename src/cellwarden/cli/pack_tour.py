@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from cellwarden.control.balance import Levelling
+from cellwarden.control.charge import Asked
+from cellwarden.control.charge_settings import Phase
 from cellwarden.control.diagram import diagram, settings_table, transition_table
 from cellwarden.domain import Contactors, Restraint
 from cellwarden.edge.mishaps import mishap_named
 from cellwarden.edge.tour import Glance, TourPack, tour
 
-__all__ = ["Story", "board", "follow", "pack_command", "print_diagram", "tell"]
+__all__ = ["Story", "Told", "board", "follow", "pack_command", "print_diagram", "summary", "tell"]
 
 _EVENT_COUNT: Final = 10  # shown under the table
 _TROUBLE_COUNT: Final = 4
@@ -45,6 +47,7 @@ class Story:
     _troubles: frozenset[str] = frozenset()
     _waits: str = ""
     _levels: bool = False
+    _phases: frozenset[Phase] = frozenset({Phase.IDLE})  # told in this scene
 
     def hear(self, glance: Glance) -> list[str]:
         """Take in one cycle; gives what is new, a line each."""
@@ -53,6 +56,7 @@ class Story:
         if begun:
             if self.scenes:
                 lines.append(_ending(self.scenes[-1].end))
+            self._phases &= {Phase.IDLE}
             self.scenes.append(Told(glance.scene.name, glance.scene.told, glance.second))
             lines.append(f"{glance.scene.name}: {glance.scene.told}")
         scene = self.scenes[-1]
@@ -85,6 +89,10 @@ class Story:
         if levelling is not None and levels and not self._levels:
             yield _levelled(levelling)
         self._levels = levels
+        asked = decision.asked
+        if asked is not None and asked.phase not in self._phases:
+            yield _charging(asked)
+            self._phases |= {asked.phase}
 
 
 def _levelled(levelling: Levelling) -> str:
@@ -95,6 +103,18 @@ def _levelled(levelling: Levelling) -> str:
         f"levels {count} cells: {levelling.hours:.1f} h{between} to go,"
         f" {levelling.cost_wh:.1f} Wh to lose"
     )
+
+
+def _charging(asked: Asked) -> str:
+    """What the charger is asked for, why not more, and how long it will take."""
+    told = f"charge: {asked.phase}"
+    if asked.reason:
+        return f"{told}, {asked.reason}"
+    if asked.current_ampere <= 0.0:
+        return told
+    by = f", held by {asked.by[0].name}" if asked.by else ""
+    left = f", {asked.hours:.1f} h to go" if np.isfinite(asked.hours) else ""
+    return f"{told}, {asked.current_ampere:.1f} A at {asked.voltage_volt:.1f} V{by}{left}"
 
 
 def summary(glance: Glance) -> dict[str, Any]:
@@ -237,14 +257,16 @@ def print_diagram() -> None:
     print("\n".join(parts), end="")  # noqa: T201  the output
 
 
-def pack_command(fault: str | None, *, cells: int, seed: int, speed: float, as_json: bool) -> None:
+def pack_command(
+    fault: str | None, *, whole: bool = True, cells: int, seed: int, speed: float, as_json: bool
+) -> None:
     """Take a pack on the tour.
 
     Raises:
         UsageError: no such mishap, or a pack that cannot be.
     """
     mishap = None if fault is None else mishap_named(fault)
-    glances = tour(TourPack(series_count=cells, seed=seed), mishap)
+    glances = tour(TourPack(series_count=cells, seed=seed), mishap, whole=whole)
     if as_json:
         _print_json(glances, fault)
     elif sys.stdout.isatty():

@@ -35,6 +35,7 @@ _NAN: Final = float("nan")
 _STD_COUNT: Final = 2.0
 _COVERAGE: Final = 0.95
 _HOUR: Final = 3600.0
+_TELL_TURNS: Final = 6  # turns after which the time left is worked out anew
 _LONGEST_SECOND: Final = 60.0  # a gap longer than this is not counted as bleeding
 
 Cells = Float64[np.ndarray, " cell"]
@@ -155,6 +156,7 @@ def step(
     well = all(volt[cell] >= settings.bleed.low_volt for cell in state.busy)
     if told is not None and same and well and (told.measuring, told.reason) == (turn.quiet, why):
         return state, replace(told, debt_ah=state.debt_ah)
+    before = state.debt_ah
     if not same:
         state = _measure(settings, state, reading, charge, condition)
         state = replace(state, turn_index=turn.index)
@@ -166,7 +168,15 @@ def step(
             chosen = choose(settings.bleed, state.debt_ah, volt, hottest, turn)
             balance = tuple(chosen.tolist())
     busy = (*np.flatnonzero(balance).tolist(), *(move.source for move in moves))
-    hours, band = _hours(settings, state, volt, hottest)
+    if (
+        told is None
+        or told.reason != why
+        or (not same and turn.index % _TELL_TURNS == 0)
+        or not np.array_equal(before, state.debt_ah)
+    ):
+        hours, band = _hours(settings, state, volt, hottest)
+    else:
+        hours, band = told.hours, told.hours_band
     told = Levelling(
         balance,
         moves,

@@ -55,6 +55,7 @@ class Ways:
     discharge: Way
     waits: list[Restraint] = field(default_factory=list)
     whole: bool = True
+    warmth_whole: bool = True
     hottest_celsius: float = _NAN
 
     def leave(
@@ -70,13 +71,13 @@ def collect(
     reading: Reading,
     known: Known,
     believed: tuple[Lags, View],
-    waited_second: float,
+    waited: tuple[float, float],
 ) -> Ways:
-    """All rules that speak; readings were whole `waited_second` ago."""
+    """All rules that speak; `waited` is how long ago readings and sensors were whole. [s]"""
     most_discharge, most_charge = limits.prospect.most_ampere
     ways = Ways(Way(most_charge), Way(most_discharge))
     frame = reading.frame
-    _gaps(limits, reading, waited_second, ways)
+    _gaps(limits, reading, waited, ways)
     _voltage(limits, believed[1].voltage_volt, ways)
     _temperature(limits, _read(frame.cell_temperature_celsius), ways)
     _health(limits, known.condition, ways)
@@ -87,8 +88,9 @@ def collect(
     return ways
 
 
-def _gaps(limits: Limits, reading: Reading, waited_second: float, ways: Ways) -> None:
+def _gaps(limits: Limits, reading: Reading, waited: tuple[float, float], ways: Ways) -> None:
     """What missing readings leave."""
+    waited_second, cooled_second = waited
     frame = reading.frame
     volts = np.isfinite(frame.cell_voltage_volt)
     sensors = np.isfinite(frame.cell_temperature_celsius)
@@ -101,15 +103,17 @@ def _gaps(limits: Limits, reading: Reading, waited_second: float, ways: Ways) ->
     if not sensors.any():
         gaps.append(("missing_temperature", -1))
     elif not sensors.all():
-        part = limits.doubt_fraction
-        ways.leave("missing_temperature", part, part, _NAN, int(sensors.argmin()))
+        part, item = limits.doubt_fraction, int(sensors.argmin())
+        ways.leave("missing_temperature", part, part, cooled_second, item)
+        # The one that is lost may have been the hot one.
+        if 0.0 <= cooled_second <= limits.cool_second:
+            ways.waits.append(Restraint("missing_temperature", _INF, cooled_second, item))
     if not isfinite(frame.current_ampere):
         gaps.append(("missing_current", -1))
-    ways.whole = not gaps
+    ways.whole, ways.warmth_whole = not gaps, bool(sensors.size and sensors.all())
     for name, item in gaps:
-        if 0.0 <= waited_second <= limits.patience_second:
-            ways.waits.append(Restraint(name, _INF, waited_second, item))
-        else:
+        ways.waits.append(Restraint(name, _INF, waited_second, item))
+        if not 0.0 <= waited_second <= limits.patience_second:
             ways.leave(name, 0.0, limits.limp_fraction, waited_second, item)
 
 

@@ -20,6 +20,7 @@ class Limits:
     recovery: Recovery = field(default_factory=Recovery)
     horizon_index: int = 1  # of `prospect.horizon_second`, for which a limit must hold
     patience_second: float = 1.0
+    cool_second: float = 600.0
     stale_second: float = 60.0
     derate_fraction: float = 0.5
     limp_fraction: float = 0.1

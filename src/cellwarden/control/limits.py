@@ -7,9 +7,10 @@ Rules
   are one more rule: they tighten or do nothing.
 - A reading that is missing keeps the limits from rising for `patience_second`: at the largest
   current a cell moves by less than a thousandth of its charge in that time, and one lost frame is
-  no reason to stop. Then, or if there never was one, there is no charging and a tenth of
-  discharging. Part of the sensors of temperature missing leaves half, a charge that is not known
-  half, and a capacity or a resistance that is not known counts as that of an aged cell.
+  no reason to stop. Then there is no charging and a tenth of discharging, and still nothing rises:
+  what was forbidden before stays so. Part of the sensors of temperature missing leaves half, and
+  nothing rises for ten minutes, in which a hot cell cools; a charge that is not known leaves half,
+  and a capacity or a resistance that is not known counts as that of an aged cell.
 - The charge is used two standard deviations to the worse side.
 - Power is the current at the voltage that the pack has under that current, a charge at no more
   than the voltage that it has now: who obeys the power obeys the current too.
@@ -48,6 +49,7 @@ class Limited:
     discharge: Held = field(default_factory=Held)
     lags: Lags = field(default_factory=Lags)
     whole_clock_second: float = float("-inf")
+    warmth_clock_second: float = float("-inf")
     cooling: bool = False
 
 
@@ -60,15 +62,17 @@ def step(
     period = max(0.0, passed)  # zero where there was no step before
     lags = flow(limits.prospect, state.lags, reading.frame.current_ampere, period)
     view = view_of(limits, reading, known)
-    waited = clock - state.whole_clock_second
+    waited = clock - state.whole_clock_second, clock - state.warmth_clock_second
     ways = collect(limits, reading, known, (lags, view), waited)
     moment = clock, 0.0 if ways.waits else period
     charge, charge_by = _direction(limits, state.charge, ways.charge, ways, moment)
     discharge, discharge_by = _direction(limits, state.discharge, ways.discharge, ways, moment)
     cooling, cools = _cooling(limits, ways.hottest_celsius, cools=state.cooling)
     whole_clock = clock if ways.whole else state.whole_clock_second
+    warmth_clock = clock if ways.warmth_whole else state.warmth_clock_second
     charge_watt, discharge_watt = _power(limits, reading, view, charge.ampere, discharge.ampere)
-    return Limited(clock, charge, discharge, lags, whole_clock, cools), Allowance(
+    after = Limited(clock, charge, discharge, lags, whole_clock, warmth_clock, cools)
+    return after, Allowance(
         charge.ampere,
         discharge.ampere,
         charge_watt,

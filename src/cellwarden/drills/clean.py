@@ -116,28 +116,35 @@ def sound_hours(hours: float, *, packs_a_kind: int = 1, seed: int = 1) -> Quiet:
     each = hours / (packs_a_kind * len(_FLEET))
     cycles = int(np.ceil(each * 3600.0 / _BOARD.period_second))
     row_count = 0
-    for index, (chemistry, profile, rate, celsius) in enumerate(_FLEET):
-        configs = [
-            TwinConfig(
-                "sound",
-                chemistry=chemistry,
-                series_count=_CELLS,
-                nominal_capacity_ah=_CAPACITY_AH,
-                period_second=_BOARD.period_second,
-                duration_second=(cycles + 1) * _BOARD.period_second,
-                seed=1000 * seed + 100 * index + number,
-                profile=profile,
-                soc_fraction=0.3 + 0.6 * number / packs_a_kind,
-                discharge_rate=rate,
-                ambient_temperature_celsius=celsius,
-            )
-            for number in range(packs_a_kind)
-        ]
-        table = diagnose.diagnostics_of(configs[0].pack(), _BOARD)
-        row_count = len(table.rows)
-        raised += _count(_Group(configs, table, np.random.default_rng(seed + index)), cycles)
+    for index in range(len(_FLEET)):
+        group = _group(index, packs_a_kind, cycles, seed)
+        row_count = len(group.diagnostics.rows)
+        raised += _count(group, cycles)
     total = cycles * _BOARD.period_second / 3600.0 * packs_a_kind * len(_FLEET)
     return Quiet(total, row_count, dict(raised))
+
+
+def _group(kind: int, size: int, cycles: int, seed: int) -> _Group:
+    """Packs of one kind, which differ by their cells, their charge and their drives."""
+    chemistry, profile, rate, celsius = _FLEET[kind]
+    configs = [
+        TwinConfig(
+            "sound",
+            chemistry=chemistry,
+            series_count=_CELLS,
+            nominal_capacity_ah=_CAPACITY_AH,
+            period_second=_BOARD.period_second,
+            duration_second=(cycles + 1) * _BOARD.period_second,
+            seed=1000 * seed + 100 * kind + number,
+            profile=profile,
+            soc_fraction=0.3 + 0.6 * number / size,
+            discharge_rate=rate,
+            ambient_temperature_celsius=celsius,
+        )
+        for number in range(size)
+    ]
+    table = diagnose.diagnostics_of(configs[0].pack(), _BOARD)
+    return _Group(configs, table, np.random.default_rng(seed + kind))
 
 
 def _count(group: _Group, cycles: int) -> Counter[str]:

@@ -12,6 +12,7 @@ Rules
 """
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -114,12 +115,14 @@ class Signals:
     open_wire: Bool[np.ndarray, "monitor wire"]
 
 
+@lru_cache(maxsize=64)
 def chips(board: Board, series_count: int) -> tuple[int, ...]:
     """How many cells each monitor chip watches, from the bottom of the string. [1]"""
     full, rest = divmod(series_count, board.cells_per_monitor_count)
     return (board.cells_per_monitor_count,) * full + ((rest,) if rest else ())
 
 
+@lru_cache(maxsize=64)
 def sensor_cells(board: Board, series_count: int) -> Int64[np.ndarray, " sensor"]:
     """The cell that each temperature sensor sits on: evenly spread over those of its chip."""
     placed, first = [], 0
@@ -127,7 +130,9 @@ def sensor_cells(board: Board, series_count: int) -> Int64[np.ndarray, " sensor"
         sensors = min(board.sensors_per_monitor_count, count)
         placed += [first + index * count // sensors for index in range(sensors)]
         first += count
-    return np.array(placed, dtype=np.int64)
+    cells = np.array(placed, dtype=np.int64)
+    cells.flags.writeable = False
+    return cells
 
 
 def start(hardware: Hardware) -> HardwareState:

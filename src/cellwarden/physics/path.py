@@ -57,6 +57,7 @@ class Damage:
     lost_sensors: frozenset[int] = frozenset()
     open_wires: frozenset[tuple[int, int]] = frozenset()  # chip, wire
     reference_error_fraction: tuple[tuple[int, float], ...] = ()  # chip, error
+    board_reference_error_fraction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,14 @@ Rules
 - Nothing is carried over: what did not come in this cycle, or was refused, is NaN or None, and the
   ages tell since when.
 - Refused frames are counted, chip by chip and for the board.
+- A board whose own second reference is off by more than 2 % gives no voltages and no currents.
+- A frame of the board is as old as the first order that it does not know of, so frames that are
+  held up on the way, with counters and checksums all right, do not look fresh.
 - A board that hears no command for `WATCHDOG_SECOND` opens its contactors by itself.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -15,29 +19,45 @@ from typing import Final, Protocol
 import numpy as np
 
 from cellwarden.domain import Board, Command, Frame, Frames, Inputs, Monitors, Reading
-from cellwarden.edge.drivers import signals
+from cellwarden.edge.drivers import adc, signals
 from cellwarden.edge.drivers.chain import Bus, Chain, Measured
 from cellwarden.edge.drivers.signals import ANALOGUE, ORDER, SWITCH_NAMES, SWITCHES
 from cellwarden.edge.drivers.thermistor import NTC_10K, Divider
-from cellwarden.errors import DecodeError
+from cellwarden.errors import DecodeError, UnavailableError
 from cellwarden.physics.hardware import chips, sensor_cells
 
 __all__ = ["WATCHDOG_SECOND", "BoardDriver", "BoardFrames", "Line", "Ports", "Wiring"]
 
 WATCHDOG_SECOND: Final = 0.5
 _WIRE_TEST_CYCLES: Final = 10
+_COUNTS: Final = 256
 _LAYOUTS: Final = (ANALOGUE, SWITCHES)
+_REFERENCE_FRACTION: Final = 0.02
+_REFERRED: Final = (
+    "voltage_volt",
+    "link_voltage_volt",
+    "current_ampere",
+    "second_current_ampere",
+)
 
 
 class Line(Protocol):
     """Carries frames to the board and from it."""
 
     def receive(self) -> list[bytes]:
-        """The frames that came since the last call, oldest first."""
+        """The frames that came since the last call, oldest first.
+
+        Raises:
+            UnavailableError: the line does not serve; it is counted as one refused frame.
+        """
         ...
 
     def send(self, frame: bytes) -> None:
-        """Give the board a frame."""
+        """Give the board a frame.
+
+        Raises:
+            UnavailableError: the line does not serve.
+        """
         ...
 
 
@@ -73,6 +93,7 @@ class BoardDriver:
         cells = chips(wiring.board, wiring.series_count)
         sensors = tuple(min(wiring.board.sensors_per_monitor_count, count) for count in cells)
         self._wiring, self._ports = wiring, ports
+        self._reference = wiring.board.reference_volt, _REFERENCE_FRACTION
         self._chain = Chain(ports.chain, cells, sensors, wiring.port_count)
         self._second = None
         if ports.second_chain is not None:
@@ -82,7 +103,8 @@ class BoardDriver:
         self._counters: dict[int, int] = {}
         self._cycle = 0
         self._sent = 0
-        self._began = math.nan
+        self._unheard: deque[tuple[int, float]] = deque(maxlen=_COUNTS - 1)
+        self._began, self._now = math.nan, -math.inf
 
     @property
     def sensor_cells(self) -> np.ndarray:
@@ -94,6 +116,7 @@ class BoardDriver:
         now = self._ports.tick()
         if math.isnan(self._began):
             self._began = now
+        self._now = now
         if self._cycle % _WIRE_TEST_CYCLES == 0:
             self._chain.test_wires()
         self._cycle += 1
@@ -120,7 +143,11 @@ class BoardDriver:
         return self._chain.test_converters()
 
     def write(self, command: Command) -> None:
-        """Give a command to the board, and the bleeders to the monitor chips."""
+        """Give a command to the board, and the bleeders to the monitor chips.
+
+        Raises:
+            UnavailableError: the line to the board does not serve.
+        """
         coils = command.contactors
         codes = ORDER.codes(
             coils=coils.plus_closed | coils.minus_closed << 1 | coils.precharge_closed << 2,
@@ -130,7 +157,8 @@ class BoardDriver:
             charge_voltage_volt=command.charge_voltage_volt,
             charge_current_ampere=command.charge_current_ampere,
         )
-        self._sent += 1
+        self._sent = (self._sent + 1) % _COUNTS
+        self._unheard.append((self._sent, self._now))
         self._ports.board.send(ORDER.encode(codes, self._sent))
         count = self._wiring.series_count
         self._chain.balance(np.array(command.balance or (False,) * count, dtype=bool))
@@ -138,8 +166,12 @@ class BoardDriver:
     def _listen(self, now: float) -> tuple[dict[str, float | bool | None], int]:
         """What the board said in this cycle, and how many of its frames were refused."""
         heard: dict[str, float | bool | None] = {}
-        errors = 0
-        for message in self._ports.board.receive():
+        errors, messages = 0, []
+        try:
+            messages = self._ports.board.receive()
+        except UnavailableError:
+            errors += 1
+        for message in messages:
             try:
                 received = signals.receive(message, _LAYOUTS)
             except DecodeError:
@@ -151,10 +183,20 @@ class BoardDriver:
             self._counters[received.number] = received.counter
             if received.number == ANALOGUE.number:
                 heard |= ANALOGUE.values(received.codes)
-                self._board_seen = now
+                if adc.reference_holds(np.array(heard["reference_volt"]), *self._reference):
+                    self._settle(received.codes["heard_count"], now)
+                else:
+                    heard |= dict.fromkeys(_REFERRED, math.nan)
             else:
                 heard |= _switches(received.codes)
         return heard, errors
+
+    def _settle(self, heard_count: int, now: float) -> None:
+        """A frame knows of the orders up to one; it is as old as the next."""
+        if any(count == heard_count for count, _ in self._unheard):
+            while self._unheard.popleft()[0] != heard_count:
+                pass
+        self._board_seen = self._unheard[0][1] if self._unheard else now
 
     def _frame(self, measured: Measured, heard: dict[str, float | bool | None]) -> Frame:
         ambient = self._celsius(heard, "ambient_ratio")

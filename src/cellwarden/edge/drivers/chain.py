@@ -3,8 +3,9 @@
 Rules
 - A frame counts if its checksum and echo hold and its counter is where the chip must be; anything
   else is refused and counted, and its values are no reading in this cycle.
-- A chip whose counter is off has missed a command: what it holds is old. It is believed again when
-  it counts on from what it said last.
+- A chip whose counter is off has missed a command: what it holds is old. Its counter is taken for
+  good when it follows a challenge, a pattern of commands unlike the last 255; so answers that are
+  held up, even by a whole cycle, are not believed however steadily they count.
 - Where the chips from one on are silent, the link before that chip is broken, and it is named; with
   a second port the rest is asked from the other end, a cycle later.
 - A sense wire is open if pulling it up and down moves its cells by more than 400 mV (LTC6811 data
@@ -20,19 +21,23 @@ from jaxtyping import Bool, Float64, Int64
 
 from cellwarden.edge.drivers import adc, register
 from cellwarden.edge.drivers.register import Answers
-from cellwarden.errors import UsageError
+from cellwarden.errors import UnavailableError, UsageError
 
 __all__ = ["Bus", "Chain", "Measured"]
 
 _OPEN_VOLT: Final = 0.4
-_GONE_CODE: Final = 10  # below 1 mV an input is at its neighbour
+_CHALLENGE_BITS: Final = 8
 
 
 class Bus(Protocol):
     """Carries bytes to a chain and back."""
 
     def exchange(self, request: bytes, reply_byte_count: int, port: int = 0) -> bytes:
-        """Send, and read while clocking; what nobody drives reads 0xFF, or is missing."""
+        """Send, and read while clocking; what nobody drives reads 0xFF, or is missing.
+
+        Raises:
+            UnavailableError: the bus does not serve; the chain takes it for silence.
+        """
         ...
 
 
@@ -74,7 +79,10 @@ class Chain:
         self._cell_codes = register.CELL_GROUPS[: groups[0]]
         self._codes = (*self._cell_codes, *register.SENSOR_GROUPS[: groups[1]], register.STATUS)
         self._ports = port_count
-        self._counter = np.zeros(self._count, dtype=np.int64)
+        self._counter = np.zeros((2, self._count), dtype=np.int64)
+        self._port = np.zeros(self._count, dtype=np.int64)
+        self._challenges = 0
+        self._far_told = False
         self._broken: int | None = None
         self._open = np.zeros((self._count, groups[0] * register.VALUES_PER_GROUP), dtype=bool)
         self._say(register.RESET_COUNTER)
@@ -89,6 +97,9 @@ class Chain:
         for code in (register.ADCV, register.ADAX, register.ADSTAT):
             self._say(code)
         answers, good = self._ask(self._codes)
+        off = np.asarray(answers.whole.any(axis=0) & ~good.any(axis=0))
+        if off.any():
+            self._challenge(off)
         error = np.count_nonzero(~good, axis=0).astype(np.int64)
         cells, sensors = len(self._cell_codes), len(self._codes) - 1
         volts = self._spread(adc.CELL.value(answers.values), good, slice(0, cells))
@@ -113,12 +124,11 @@ class Chain:
         every = slice(0, len(self._cell_codes))
         high = self._spread(adc.CELL.unit_per_code * up.values, up_good, every)
         low = self._spread(adc.CELL.unit_per_code * down.values, down_good, every)
-        gone = adc.CELL.unit_per_code * _GONE_CODE
+        moved = high - low
         wires = np.zeros((self._count, high.shape[1] + 1), dtype=bool)
-        wires[:, :-1] = high - low < -_OPEN_VOLT  # the wire below a cell
-        wires[:, 0] = high[:, 0] < gone
+        wires[:, :-1] = moved < -_OPEN_VOLT  # the wire below a cell: pulled up, the cell shrinks
         rows = np.arange(self._count)
-        wires[rows, self._top] = low[rows, self._top - 1] < gone
+        wires[rows, self._top] = moved[rows, self._top - 1] > _OPEN_VOLT  # above the last cell
         known = (up_good & down_good).all(axis=0)
         self._open[known] = (wires[:, :-1] | wires[:, 1:])[known]
 
@@ -138,34 +148,59 @@ class Chain:
 
     def _say(self, code: int, data: Sequence[bytes] = ()) -> None:
         """A command that no answer follows; over both ports where a part hears only the other."""
-        self._bus.exchange(register.command(code, data), 0, 0)
-        if self._broken is not None and self._ports > 1:
-            self._bus.exchange(register.command(code, data[::-1]), 0, 1)
-        if code in register.COUNTED:
-            self._counter = register.after_counts(self._counter, 1)
-        elif code == register.RESET_COUNTER:
-            self._counter = np.zeros_like(self._counter)
+        both = self._ports > 1 and (self._broken is not None or code == register.RESET_COUNTER)
+        self._far_told = both
+        for port in (0, 1) if both else (0,):
+            self._exchange(register.command(code, data if port == 0 else data[::-1]), 0, port)
+            if code in register.COUNTED:
+                self._counter[port] = register.after_counts(self._counter[port], 1)
+            elif code == register.RESET_COUNTER:
+                self._counter[port] = 0
+
+    @property
+    def _due(self) -> Int64[np.ndarray, " monitor"]:
+        """Where the counter of each chip must be, at the port that it is heard at."""
+        counted: np.ndarray = self._counter[self._port, np.arange(self._count)]
+        return counted
 
     def _ask(self, codes: Sequence[int]) -> tuple[Answers, Bool[np.ndarray, "group monitor"]]:
         """The answers to several reads, and which of them count."""
+        answers = self._gather(codes)
+        told = (self._port == 0) | self._far_told  # else its far port has converted nothing
+        return answers, answers.whole & (answers.counter == self._due) & told
+
+    def _gather(self, codes: Sequence[int]) -> Answers:
+        """The answers to several reads, from wherever each chip is heard."""
         answers = self._read(codes, 0)
-        dark = answers.silent.all(axis=0)
-        lit = np.flatnonzero(~dark)
+        lit = np.flatnonzero(~answers.silent.all(axis=0))
         first_dark = int(lit[-1]) + 1 if len(lit) else 0
         self._broken = first_dark if first_dark < self._count else None
+        self._port[:] = 0
         if self._broken is not None and self._ports > 1:
             answers = _join(answers, self._read(codes, 1), first_dark)
-        good = answers.whole & (answers.counter == self._counter)
-        # A chip that is off counts on from what it said last; one in step stays so.
-        off = answers.whole.any(axis=0) & ~good.any(axis=0)
-        last = np.where(answers.whole, answers.counter, -1).max(axis=0)
-        self._counter = np.where(off, last, self._counter)
-        return answers, good
+            self._port[first_dark:] = 1
+        return answers
+
+    def _challenge(self, off: Bool[np.ndarray, " monitor"]) -> None:
+        """See whether chips that are off count what is sent now; take their counters if so."""
+        self._challenges = (self._challenges + 1) % (1 << _CHALLENGE_BITS)
+        answers = self._gather((register.STATUS,))
+        follows, last, port = off & answers.whole[0], answers.counter[0], self._port.copy()
+        for bit in range(_CHALLENGE_BITS):
+            count = 1 + (self._challenges >> bit & 1)
+            for _ in range(count):
+                self._say(register.ADSTAT)
+            answers = self._gather((register.STATUS,))
+            right = answers.counter[0] == register.after_counts(last, count)
+            follows, last = follows & answers.whole[0] & right, answers.counter[0]
+            follows &= port == self._port
+        chips = np.flatnonzero(follows)
+        self._counter[self._port[chips], chips] = last[chips]
 
     def _read(self, codes: Sequence[int], port: int) -> Answers:
         size = self._count * register.FRAME_BYTES
-        replies = [self._bus.exchange(register.command(code), size, port) for code in codes]
-        answers = register.check(codes, replies, self._count)
+        replies = [self._exchange(register.command(code), size, port) for code in codes]
+        answers = register.check(codes, replies, self._count, port)
         if port == 0:
             return answers
         return Answers(
@@ -174,6 +209,12 @@ class Chain:
                 for part in (answers.values, answers.counter, answers.whole, answers.silent)
             )
         )
+
+    def _exchange(self, request: bytes, reply_byte_count: int, port: int) -> bytes:
+        try:
+            return self._bus.exchange(request, reply_byte_count, port)
+        except UnavailableError:
+            return b""
 
     def _spread(
         self, values: np.ndarray, good: np.ndarray, groups: slice

@@ -28,7 +28,7 @@ class Chips:
         }
         self._held = {name: grid.copy() for name, grid in self._shown.items()}
         self._open = np.zeros((self._count, _WIDEST + 1), dtype=bool)
-        self._counter = np.zeros(self._count, dtype=np.int64)
+        self._counter = np.zeros((2, self._count), dtype=np.int64)
         self._bleeding = np.zeros((self._count, _WIDEST), dtype=bool)
 
     def _blank(self, width: int) -> Int64[np.ndarray, "chip value"]:
@@ -75,10 +75,10 @@ class Chips:
         except DecodeError:
             return b""
         if code in register.READS:
-            heard = self._frames(code, order)
+            heard = self._frames(code, order, port)
             silent = (self._count - len(order)) * register.FRAME_BYTES
             return heard + b"\xff" * silent
-        self._obey(code, data, order)
+        self._obey(code, data, order, port)
         return b""
 
     def _reached(self, port: int, cut_links: Collection[int]) -> list[int]:
@@ -88,7 +88,7 @@ class Chips:
         first = max((k for k in cut_links if k < self._count), default=0)
         return list(range(self._count - 1, first - 1, -1))
 
-    def _frames(self, code: int, order: list[int]) -> bytes:
+    def _frames(self, code: int, order: list[int], port: int) -> bytes:
         if not order:
             return b""
         if code in register.CELL_GROUPS:
@@ -98,17 +98,19 @@ class Chips:
         else:
             name, group = "status", 0
         values = self._held[name][order, group * _SLOTS : (group + 1) * _SLOTS]
-        return register.frames(code, values.astype(np.uint16), self._counter[order]).tobytes()
+        return register.frames(
+            code, values.astype(np.uint16), self._counter[port, order], port
+        ).tobytes()
 
-    def _obey(self, code: int, data: list[bytes], order: list[int]) -> None:
+    def _obey(self, code: int, data: list[bytes], order: list[int], port: int) -> None:
         if code == register.RESET_COUNTER:
-            self._counter[order] = 0
+            self._counter[port, order] = 0
             return
         if code not in register.COUNTED or (
             code == register.CONFIGURE and len(data) != self._count
         ):
             return
-        self._counter[order] = register.after_counts(self._counter[order], 1)
+        self._counter[port, order] = register.after_counts(self._counter[port, order], 1)
         if code == register.CONFIGURE:
             for chip, part in zip(order, data, strict=False):
                 bits = np.unpackbits(np.frombuffer(part, dtype=np.uint8), bitorder="little")

@@ -31,7 +31,6 @@ Codes = dict[str, np.ndarray]
 the board the fields of its frames (one number each), all int64."""
 
 _REST: Final = Command(OPEN, 0.0, 0.0)
-_REFERENCE_VOLT: Final = 3.0
 _COILS: Final = 7
 
 
@@ -61,12 +60,13 @@ class EmulatedPack:
     wire: list[Alter] = field(default_factory=list)
     divider: Divider = field(default_factory=lambda: Divider(NTC_10K))
     second: float = 0.0
+    clock_error_second: float = 0.0
     cut_links: set[int] = field(default_factory=set)
     signals: Signals | None = None
     _state: hardwares.HardwareState = field(init=False)
     _command: Command = field(init=False, default=_REST)
     _heard_second: float = field(init=False, default=-math.inf)
-    _order_counter: int = field(init=False, default=-1)
+    _order_counter: int = field(init=False, default=0)
     _counter: int = field(init=False, default=0)
     _waiting: list[bytes] = field(init=False, default_factory=list)
     _chips: Chips = field(init=False)
@@ -100,8 +100,8 @@ class EmulatedPack:
         return self.second
 
     def wall(self) -> float:
-        """The time of day in the pack. [s]"""
-        return self.hardware.twin.start_unix_time_second + self.second
+        """What the wall clock shows; it may be off. [s]"""
+        return self.hardware.twin.start_unix_time_second + self.second + self.clock_error_second
 
     def truth(self) -> Truth:
         """What no sensor shows."""
@@ -190,23 +190,26 @@ class EmulatedPack:
             "cell": adc.CELL.code(grid, gain[:, None]),
             "second_cell": adc.CELL.code(second),
             "sensor": self._chips.sensors(adc.RATIO.code(ratio)),
-            "reference": adc.REFERENCE.code(np.full(len(gain), _REFERENCE_VOLT), gain),
+            "reference": adc.REFERENCE.code(
+                np.full(len(gain), self.hardware.board.reference_volt), gain
+            ),
         }
         outer = np.array([given.coolant_temperature_celsius, given.ambient_temperature_celsius])
         coolant, ambient = self.divider.ratio(outer).tolist()
         board = self.hardware.board
+        off = 1.0 + self.outside.damage.board_reference_error_fraction
+        hall = given.second_current_ampere if board.has_second_current else math.nan
         named = ANALOGUE.codes(
-            voltage_volt=given.voltage_volt,
-            link_voltage_volt=given.link_voltage_volt,
-            current_ampere=given.current_ampere,
-            second_current_ampere=(
-                given.second_current_ampere if board.has_second_current else math.nan
-            ),
-            reference_volt=_REFERENCE_VOLT,
+            voltage_volt=given.voltage_volt / off,
+            link_voltage_volt=given.link_voltage_volt / off,
+            current_ampere=given.current_ampere / off,
+            second_current_ampere=hall / off,
+            reference_volt=self.hardware.board.reference_volt / off,
             coolant_ratio=coolant,
             ambient_ratio=ambient,
             insulation_ohm=given.insulation_ohm if board.has_insulation_monitor else math.nan,
             gas_fraction=given.gas_fraction if board.has_gas_sensor else math.nan,
+            heard_count=self._order_counter,
         )
         named["state"] = sum(
             bool(getattr(given, name)) << bit for bit, name in enumerate(SWITCH_NAMES)

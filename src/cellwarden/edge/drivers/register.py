@@ -5,13 +5,14 @@ answers a read with one frame:
 
 bytes  what
 0-5    the register group, values of 16 bits, low byte first
-6      the chip's command counter, 1 to 63 and over again; 0 after a reset (as in the ADBMS683x)
-7      the code of the command that it answers
+6-7    5 bits: the code of the command that it answers; 1 bit: the port that asked; 10 bits: how
+       many commands the chip has counted at that port, 1 to 1023 and over again, 0 after a reset
 8-9    PEC-15 over the eight bytes
 
 The counter grows with each command that starts something, so a chip that missed one, or a frame
-from an earlier cycle, is seen; the echo keeps one group from being taken for another. Both are in
-the checksum. The 68xx itself has neither: for its frames of eight bytes drop bytes 6 and 7.
+from an earlier cycle, is seen; the echo keeps one group from being taken for another, and the port
+one end of the chain from the other. All are in the checksum. The ADBMS683x has a counter of 6
+bits, the 68xx has none of the three: for its frames of eight bytes drop bytes 6 and 7.
 """
 
 from collections.abc import Sequence
@@ -56,7 +57,9 @@ GROUP_BYTES: Final = 6
 VALUES_PER_GROUP: Final = 3
 FRAME_BYTES: Final = GROUP_BYTES + 2 + PEC_BYTES
 COMMAND_BYTES: Final = 2 + PEC_BYTES
-_TOP: Final = 63  # the counter's last value
+_TOP: Final = 1023  # the counter's last value
+_ECHO_SHIFT: Final = 11
+_PORT_SHIFT: Final = 10
 _IDLE: Final = 0xFF  # what a wire reads that nobody drives
 
 CONFIGURE: Final = 0x001
@@ -104,7 +107,7 @@ def parse_command(message: bytes) -> tuple[int, list[bytes]]:
 
 
 def after_counts(counter: Int64[np.ndarray, " chip"], count: int) -> Int64[np.ndarray, " chip"]:
-    """The counters after so many counted commands: 0, 1 … 63, 1 …"""
+    """The counters after so many counted commands: 0, 1 … 1023, 1 …"""
     if not count:
         return counter
     grown: np.ndarray = (counter + count - 1) % _TOP + 1
@@ -115,12 +118,13 @@ def frames(
     code: int,
     values: UInt16[np.ndarray, "chip value"],
     counter: Int64[np.ndarray, " chip"],
+    port: int = 0,
 ) -> UInt8[np.ndarray, "chip byte"]:
     """What the chips answer to a read."""
     rows = np.empty((len(values), FRAME_BYTES), dtype=np.uint8)
     rows[:, :GROUP_BYTES] = values.astype("<u2").view(np.uint8)
-    rows[:, GROUP_BYTES] = counter
-    rows[:, GROUP_BYTES + 1] = code
+    tag = (code << _ECHO_SHIFT | port << _PORT_SHIFT | counter).astype(">u2")
+    rows[:, GROUP_BYTES:-PEC_BYTES] = tag.view(np.uint8).reshape(-1, 2)
     rows[:, -PEC_BYTES:] = (
         pec15_rows(rows[:, :-PEC_BYTES]).astype(">u2").view(np.uint8).reshape(-1, 2)
     )
@@ -140,18 +144,21 @@ class Answers:
     silent: Bool[np.ndarray, "group chip"]
 
 
-def check(codes: Sequence[int], replies: Sequence[bytes], chip_count: int) -> Answers:
+def check(
+    codes: Sequence[int], replies: Sequence[bytes], chip_count: int, port: int = 0
+) -> Answers:
     """Read the answers to several reads, of however many bytes; the nearest chip's comes first."""
     size = chip_count * FRAME_BYTES
     padded = b"".join(reply[:size].ljust(size, bytes([_IDLE])) for reply in replies)
     rows = np.frombuffer(padded, dtype=np.uint8).reshape(len(codes) * chip_count, FRAME_BYTES)
     sent = rows[:, -2].astype(np.uint16) << 8 | rows[:, -1]
-    echo = rows[:, GROUP_BYTES + 1].reshape(len(codes), chip_count)
+    tag = rows[:, GROUP_BYTES].astype(np.int64) << 8 | rows[:, GROUP_BYTES + 1]
+    tag = tag.reshape(len(codes), chip_count)
     held = (pec15_rows(rows[:, :-PEC_BYTES]) == sent).reshape(len(codes), chip_count)
     values = np.ascontiguousarray(rows[:, :GROUP_BYTES]).view("<u2").astype(np.uint16)
     return Answers(
         values.reshape(len(codes), chip_count, VALUES_PER_GROUP),
-        rows[:, GROUP_BYTES].astype(np.int64).reshape(len(codes), chip_count),
-        held & (echo == np.array(codes)[:, None]),
+        tag & _TOP,
+        held & (tag >> _PORT_SHIFT == np.array(codes)[:, None] << 1 | port),
         (rows == _IDLE).all(axis=1).reshape(len(codes), chip_count),
     )

@@ -10,6 +10,7 @@ Rules
 - The highest code of a field says "no reading", the lowest and highest are no values.
 - A switch is two bits: its state, and whether there is such a switch.
 - A frame whose counter has not moved is the last one again and is refused.
+- The board says which order it heard last: a frame that comes late cannot know the newest one.
 """
 
 import binascii
@@ -138,6 +139,7 @@ ANALOGUE: Final = Layout(
         Field("ambient_ratio", "H", 1.0 / 65_535),
         Field("insulation_ohm", "H", 1000.0),
         Field("gas_fraction", "H", 1e-5),
+        Field("heard_count", "B"),  # counter of the last order that was carried out
     ),
 )
 SWITCH_NAMES: Final = (
