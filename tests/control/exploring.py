@@ -34,6 +34,7 @@ CONFIG = MachineConfig(
     opening=Opening(ramp_second=1.0, ease_second=1.0, part_second=1.0, fall_second=2.0),
 )
 FIRST = replace(start(), since_second=0.0, stage_since_second=0.0, heard_second=0.0)
+AFTER_A_FAULT = replace(FIRST, held=("plus_welded",))
 
 LINKS = ((PACK, 0.0), (0.0, 0.0), (PACK, 100.0), (UNREAD, UNREAD))  # link [V], current [A]
 AWRY = (None, 0, 1, 2)  # which switch is not as it is driven
@@ -99,7 +100,7 @@ def cut(state: MachineState) -> MachineState:
         awry_second=(plus, minus, middle),
         not_before_second=wait if wait > 0.0 else -NEVER,
         bound_for=state.bound_for if mode is Mode.OPENING else Mode.STANDBY,
-        held=(),
+        held=state.held if mode is Mode.INIT else (),
     )
 
 
@@ -134,7 +135,7 @@ def _contacts(driven: Contactors, awry: int | None) -> tuple[bool, bool, bool]:
 
 def passages(grid: Grid, table: Table = TABLE) -> Iterator[Passage]:
     """Breadth first over all states that can be reached, each with all inputs."""
-    seen, waiting = {FIRST}, deque([FIRST])
+    seen, waiting = {FIRST, AFTER_A_FAULT}, deque([FIRST, AFTER_A_FAULT])
     while waiting:
         before = waiting.popleft()
         for now in situations(before.driven, grid):
@@ -214,6 +215,11 @@ def _error_is_left_by_reset_and_standby_alone(p: Passage) -> bool:
     return asked and not p.now.fatal and p.after.mode is Mode.SELF_TEST
 
 
+def _a_fault_from_before_leads_to_error(p: Passage) -> bool:
+    left = p.before.mode is Mode.INIT and bool(p.before.held) and p.after.mode is not Mode.INIT
+    return not left or (p.after.mode is Mode.OPENING and p.after.bound_for is Mode.ERROR)
+
+
 def _a_lost_master_opens(p: Passage) -> bool:
     lost = p.before.mode is Mode.CONNECTED and p.now.request is None
     return not lost or p.after.mode is Mode.OPENING
@@ -249,6 +255,7 @@ RULES: dict[str, Callable[[Passage], bool]] = {
     "error is left by a reset, then standby, with nothing fatal": (
         _error_is_left_by_reset_and_standby_alone
     ),
+    "what was latched before the start leads to error": _a_fault_from_before_leads_to_error,
     "a lost master opens": _a_lost_master_opens,
     "current flows only when connected and well": _current_flows_only_when_connected,
     "a current that is too high is not broken at once": _a_high_current_is_not_broken_at_once,

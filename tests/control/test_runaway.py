@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cellwarden.control import runaway
-from cellwarden.control.runaway import Slopes, Voices
+from cellwarden.control.runaway import Slopes, Voices, middle
 
 OHM = 0.03
 
@@ -113,3 +113,11 @@ def test_a_missing_reading_leaves_the_means_and_a_gap_begins_anew() -> None:
     )
     assert not voices.speaking.any()
     assert after.quick_volt == pytest.approx(volts[0] - 0.3)
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 200])
+def test_the_middle_is_the_median_of_what_was_read(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=(2, count))
+    assert np.array_equal(middle(values)[:, 0], np.median(values, axis=-1))
+    values[0, 1] = np.nan
+    assert np.array_equal(middle(values)[:, 0], np.nanmedian(values, axis=-1))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellwarden.control import Mode
+from cellwarden.control.charge_settings import pack_state, unpack_state
 from cellwarden.control.decision import Decision
 from cellwarden.control.orders import Terms
 from cellwarden.control.step import Believed, Control, ControlState, begin, control_of, step
@@ -15,11 +16,13 @@ from cellwarden.domain import (
     CLOSED,
     FREE,
     OPEN,
+    Authenticity,
     Board,
     Contactors,
     Curb,
     Inputs,
     Ordered,
+    Permission,
     Reaction,
     Reading,
     Request,
@@ -73,9 +76,13 @@ class Rig:
             inputs=Inputs(**seen),
         )
 
-    def cycle(self, reading: Reading, ordered: Ordered = FREE) -> Decision:
+    def cycle(
+        self, reading: Reading, ordered: Ordered = FREE, permission: Permission | None = None
+    ) -> Decision:
         believed = Believed(charge_of(0.5, self.clock))
-        self.state, decision = step(self.control, self.state, reading, believed, Terms(ordered))
+        self.state, decision = step(
+            self.control, self.state, reading, believed, Terms(ordered, permission=permission)
+        )
         return decision
 
     def run(self, second: float, request: Request | None, **seen: object) -> Decision:
@@ -175,6 +182,81 @@ def test_a_precharge_that_never_comes_up_is_a_fault_after_three_tries(rig: Rig) 
     assert decision.mode is Mode.ERROR
 
 
+def test_a_pack_asks_its_charger_only_when_it_is_connected_to_charge(rig: Rig) -> None:
+    rig.run(1.0, Request.STANDBY)
+    before = rig.cycle(rig.reading(Request.CHARGE))
+    assert before.command.charge_current_ampere == 0.0
+    decision = rig.run(40.0, Request.CHARGE)
+    command = decision.command
+    assert decision.charging
+    assert decision.asked is not None
+    assert 0.0 < command.charge_current_ampere <= command.high_charge_current_ampere
+    assert 4 * 3.7 < command.charge_voltage_volt <= 4 * 4.2 + 0.1
+    after = rig.cycle(rig.reading(Request.STANDBY)).command
+    assert (after.charge_voltage_volt, after.charge_current_ampere) == (0.0, 0.0)
+
+
+def test_a_charge_goes_on_from_where_a_power_cut_left_it(rig: Rig) -> None:
+    rig.run(5.0, Request.CHARGE)
+    rig.run(40.0, Request.CHARGE, ampere=10.0)
+    kept = unpack_state(pack_state(rig.state.charged))
+    assert kept.charged_ah > 0.1
+    again = Rig()
+    again.state = begin(again.control, 1, kept)
+    again.run(0.5, None)
+    decision = again.run(5.0, Request.CHARGE)
+    assert decision.mode is Mode.CONNECTED
+    assert again.state.charged.charged_ah >= kept.charged_ah
+    again.run(1.0, Request.CONNECT)
+    assert again.state.charged.charged_ah == 0.0  # it drives: the next charge is another
+
+
+def test_a_fault_that_forbids_charging_for_a_while_leaves_the_charge_where_it_is(
+    rig: Rig,
+) -> None:
+    rig.run(5.0, Request.CHARGE)
+    rig.run(40.0, Request.CHARGE, ampere=10.0)
+    counted = rig.state.charged.charged_ah
+    decision = rig.run(2.0, Request.CHARGE, volts=(3.7, 3.7, 3.7, 4.24))
+    assert Reaction.FORBID_CHARGE in {t.reaction for t in decision.diagnosis.troubles}
+    assert decision.command.charge_current_ampere == 0.0
+    assert rig.state.charged.charged_ah >= counted > 0.1
+
+
+def test_switching_off_and_on_is_no_reset(rig: Rig) -> None:
+    rig.run(1.0, Request.STANDBY)
+    rig.run(5.0, Request.CONNECT)
+    decision = rig.run(3.0, Request.CONNECT, interlock_closed=False)
+    assert decision.latched == ("interlock_open",)
+    again = Rig()
+    again.state = begin(again.control, 1, latched=decision.latched)
+    decision = again.run(20.0, Request.CONNECT)
+    assert decision.mode is Mode.ERROR
+    assert decision.latched == ("interlock_open",)
+    assert {trouble.name for trouble in decision.diagnosis.troubles} == {"machine.interlock_open"}
+    again.run(0.1, Request.RESET)
+    assert again.run(2.0, Request.STANDBY).mode is Mode.STANDBY
+
+
+def test_a_foreign_pack_stays_open_and_one_on_the_road_keeps_a_part_of_its_current(
+    rig: Rig,
+) -> None:
+    foreign = Permission(Authenticity.FOREIGN, Reaction.FORBID_CLOSE, 0.0, 0.3, "not of ours")
+    rig.run(1.0, Request.STANDBY)
+    for _ in range(30):
+        decision = rig.cycle(rig.reading(Request.CONNECT), permission=foreign)
+    assert decision.mode is Mode.STANDBY
+    rig.run(60.0, Request.CONNECT)
+    for _ in range(5):
+        decision = rig.cycle(rig.reading(Request.CONNECT), permission=foreign)
+    assert decision.mode is Mode.CONNECTED
+    assert decision.command.high_charge_current_ampere == 0.0
+    tier = rig.control.pack.cell.limits.operating.high_discharge_current_ampere
+    assert 0.0 < decision.command.high_discharge_current_ampere <= 0.3 * tier
+    told = {trouble.name: trouble for trouble in decision.diagnosis.troubles}
+    assert told["pack_foreign"].since_second == pytest.approx(rig.clock - 0.4)
+
+
 def test_control_wider_than_its_protector_cannot_be_made() -> None:
     pack = pack_of()
     tighter = replace(
@@ -227,6 +309,11 @@ def test_no_order_ever_loosens_anything(
         assert bound.high_charge_current_ampere <= free.high_charge_current_ampere
         assert bound.high_discharge_current_ampere <= free.high_discharge_current_ampere
         assert bound.contactors.plus_closed <= free.contactors.plus_closed
+        if ordered.request is None:
+            assert bound.charge_current_ampere <= free.charge_current_ampere
+        for command in (bound, free):
+            assert command.charge_current_ampere <= command.high_charge_current_ampere
+            assert command.charge_voltage_volt <= 4 * edge.high_voltage_volt
         curb = ordered.curb
         assert bound.high_charge_current_ampere <= curb.high_charge_current_ampere
         assert bound.high_discharge_current_ampere <= curb.high_discharge_current_ampere

@@ -2,20 +2,31 @@
 
 import itertools
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellwarden.control import TABLE, Event, MachineState, Mode, Target
-from cellwarden.control.machine import step
+from cellwarden.control import (
+    TABLE,
+    Event,
+    MachineConfig,
+    MachineState,
+    Mode,
+    Situation,
+    Target,
+)
+from cellwarden.control.machine import start, step
 from cellwarden.control.machine_state import NEVER
+from cellwarden.domain import Request
 from control.exploring import (
     CLOCK,
     COARSE,
     CONFIG,
     FULL,
     MOST,
+    RULES,
     Graph,
     Passage,
     broken_rule,
@@ -42,6 +53,7 @@ WRONG_ROWS = (
     (Mode.BALANCING, Event.ASK_CONNECT, Target(Mode.PRECHARGE), "precharge begins from standby"),
     (Mode.SELF_TEST, Event.DONE, Target(Mode.STANDBY), "error and standby are entered"),
     (Mode.INIT, Event.DONE, Target(Mode.PRECHARGE), "precharge begins from standby"),
+    (Mode.INIT, Event.OVERDUE, Target(Mode.SELF_TEST), "what was latched before the start"),
     (Mode.ERROR, Event.CLEARED, Target(Mode.STANDBY), "error and standby are entered"),
     (Mode.ERROR, Event.NONE, Target(Mode.SELF_TEST), "error is left by a reset"),
     (Mode.STANDBY, Event.FORBIDDEN, Target(Mode.PRECHARGE), "precharge begins from standby"),
@@ -140,8 +152,69 @@ def _older(state: MachineState, age_second: float, bound_for: Mode) -> MachineSt
         if state.not_before_second == -NEVER
         else state.not_before_second,
         bound_for=state.bound_for if state.mode is Mode.OPENING else bound_for,
-        held=("seen_before",),
+        held=state.held if state.mode is Mode.INIT else ("seen_before",),
     )
+
+
+UNTIMED = (
+    "contactors are open in init, self-test, standby, balancing, error and service",
+    "error and standby are entered from opening, and closed contactors open there",
+    "minus is closed with whatever is closed",
+    "connected comes from precharge",
+    "danger leads to error",
+    "what was latched before the start leads to error",
+    "current flows only when connected and well",
+)
+maybe = st.sampled_from((True, False, None))
+volts = st.sampled_from((0.0, 200.0, 398.5, 399.5, 400.0, 800.0, float("nan"), float("inf")))
+amperes = st.sampled_from((0.0, 0.04, -0.06, -5.0, -500.0, float("nan"), float("inf")))
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from((0.0, 0.1, 0.1, 0.1, 0.1, 1.0, 30.0, -5.0)),
+            volts,
+            volts,
+            amperes,
+            st.tuples(maybe, maybe, maybe) | st.none(),
+            st.sampled_from((*Request, None)),
+            st.floats(0.0, 2.0),
+            st.booleans(),
+            st.integers(0, 4),
+        ),
+        max_size=60,
+    ),
+    held=st.sampled_from(((), ("x",))),
+)
+@settings(max_examples=150, deadline=None)
+def test_times_that_are_no_grid_and_clocks_that_jump_break_no_rule(
+    steps: list[tuple[Any, ...]], held: tuple[str, ...]
+) -> None:
+    config, state, clock = MachineConfig(), start(held), 100.0
+    for second, pack, link, ampere, contacts, request, age, complete, level in steps:
+        clock += second
+        driven = state.driven
+        seen = contacts or (driven.plus_closed, driven.minus_closed, driven.precharge_closed)
+        now = Situation(
+            clock,
+            pack,
+            link,
+            ampere,
+            *seen,
+            request=request,
+            request_age_second=age,
+            complete=complete,
+            charge_forbidden=level > 0,
+            close_forbidden=level > 1,
+            fatal=level > 2,
+            danger=level > 3,
+        )
+        after, ruling = step(config, state, now)
+        passage = Passage(state, now, after, ruling)
+        assert [name for name in UNTIMED if not RULES[name](passage)] == []
+        assert after.failed_count <= config.precharge.try_count
+        state = after
 
 
 @pytest.mark.soak

@@ -346,6 +346,22 @@ def bench(
 
 
 @app.command()
+def faults(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Two conditions, one clean hour.")] = False,
+    only: Annotated[str, typer.Option(help="These rows alone, as open_wire,cell_sum.")] = "",
+) -> None:
+    """Inject every fault into an emulated pack's bytes: what is seen, how fast, from which size."""
+    from cellwarden.cli.faults import faults_command
+    from cellwarden.datasets import data_folder
+
+    rows = tuple(name.strip() for name in only.split(",") if name.strip())
+    if not faults_command(rows, data_folder(), as_json=as_json, quick=quick):
+        raise typer.Exit(1)
+
+
+@app.command()
 def choose(
     files: Annotated[list[Path], typer.Argument(help="A folder, a table, or a record a cell.")],
     *,

@@ -12,6 +12,9 @@ def pack(
         str | None, typer.Option(help="Something that breaks on the way, as interlock or weld.")
     ] = None,
     *,
+    short: Annotated[
+        bool, typer.Option("--short", help="With --fault: without the day before it.")
+    ] = False,
     cells: Annotated[int, typer.Option(help="Cells in series.")] = 16,
     seed: Annotated[int, typer.Option(help="Of cells and noise.")] = 7,
     speed: Annotated[
@@ -28,4 +31,4 @@ def pack(
     if diagram:
         print_diagram()
         return
-    pack_command(fault, cells=cells, seed=seed, speed=speed, as_json=as_json)
+    pack_command(fault, whole=not short, cells=cells, seed=seed, speed=speed, as_json=as_json)

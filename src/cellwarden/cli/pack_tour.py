@@ -14,14 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cellwarden.control.balance import Levelling
+from cellwarden.control.charge import Asked
+from cellwarden.control.charge_settings import Phase
 from cellwarden.control.diagram import diagram, settings_table, transition_table
 from cellwarden.domain import Contactors, Restraint
 from cellwarden.edge.mishaps import mishap_named
 from cellwarden.edge.tour import Glance, TourPack, tour
 
-__all__ = ["Story", "board", "follow", "pack_command", "print_diagram", "tell"]
+__all__ = ["Story", "Told", "board", "follow", "pack_command", "print_diagram", "summary", "tell"]
 
-_EVENT_COUNT: Final = 10  # shown under the table
+_EVENT_COUNT: Final = 7  # shown under the table, on a screen of 24 lines
 _TROUBLE_COUNT: Final = 4
 _LARGEST_PAUSE: Final = 0.2
 
@@ -45,6 +47,7 @@ class Story:
     _troubles: frozenset[str] = frozenset()
     _waits: str = ""
     _levels: bool = False
+    _phases: frozenset[Phase] = frozenset({Phase.IDLE})  # told in this scene
 
     def hear(self, glance: Glance) -> list[str]:
         """Take in one cycle; gives what is new, a line each."""
@@ -53,6 +56,7 @@ class Story:
         if begun:
             if self.scenes:
                 lines.append(_ending(self.scenes[-1].end))
+            self._phases &= {Phase.IDLE}
             self.scenes.append(Told(glance.scene.name, glance.scene.told, glance.second))
             lines.append(f"{glance.scene.name}: {glance.scene.told}")
         scene = self.scenes[-1]
@@ -85,6 +89,10 @@ class Story:
         if levelling is not None and levels and not self._levels:
             yield _levelled(levelling)
         self._levels = levels
+        asked = decision.asked
+        if asked is not None and asked.phase not in self._phases:
+            yield _charging(asked)
+            self._phases |= {asked.phase}
 
 
 def _levelled(levelling: Levelling) -> str:
@@ -95,6 +103,18 @@ def _levelled(levelling: Levelling) -> str:
         f"levels {count} cells: {levelling.hours:.1f} h{between} to go,"
         f" {levelling.cost_wh:.1f} Wh to lose"
     )
+
+
+def _charging(asked: Asked) -> str:
+    """What the charger is asked for, why not more, and how long it will take."""
+    told = f"charge: {asked.phase}"
+    if asked.reason:
+        return f"{told}, {asked.reason}"
+    if asked.current_ampere <= 0.0:
+        return told
+    by = f", held by {asked.by[0].name}" if asked.by else ""
+    left = f", {asked.hours:.1f} h to go" if np.isfinite(asked.hours) else ""
+    return f"{told}, {asked.current_ampere:.1f} A at {asked.voltage_volt:.1f} V{by}{left}"
 
 
 def summary(glance: Glance) -> dict[str, Any]:
@@ -184,8 +204,8 @@ def board(glance: Glance, events: Iterable[str] = ()) -> Group:
     """The pack as a table, and what happened last under it."""
     now, decision = summary(glance), glance.decision
     grid = Table(title=f"{glance.scene.name}: {glance.scene.told}", title_justify="left")
-    for title in ("", "now", "why"):
-        grid.add_column(title, overflow="fold")
+    for title, width in (("", 13), ("now", 26), ("why", 28)):
+        grid.add_column(title, width=width, overflow="fold")
     asked = glance.scene.request
     grid.add_row("mode", now["mode"], f"asked for {asked}" if asked else "nobody asks")
     grid.add_row("contactors", now["contactors"], now["waits_for"] and f"waits: {now['waits_for']}")
@@ -198,10 +218,10 @@ def board(glance: Glance, events: Iterable[str] = ()) -> Group:
         grid.add_row(f"may {way}", f"{now[f'{way}_limit_ampere']} A", now[f"{way}_held_by"])
     volt, ampere = now["asked_of_charger"]
     grid.add_row("charger", f"{volt} V, {ampere} A", "charging" if decision.charging else "")
-    names = now["troubles"]
+    names, first = now["troubles"], f"first was {now['first']}" if now["first"] else ""
     more = f" and {len(names) - _TROUBLE_COUNT} more" if len(names) > _TROUBLE_COUNT else ""
-    grid.add_row("troubles", ", ".join(names[:_TROUBLE_COUNT]) + more or "none", now["first"] or "")
-    lines = list(events)[-_EVENT_COUNT:]
+    grid.add_row("troubles", ", ".join(names[:_TROUBLE_COUNT]) + more or "none", first)
+    lines = [line.rstrip() for line in events if line.strip()][-_EVENT_COUNT:]
     return Group(grid, *(Text(line, overflow="ellipsis", no_wrap=True) for line in lines))
 
 
@@ -237,14 +257,16 @@ def print_diagram() -> None:
     print("\n".join(parts), end="")  # noqa: T201  the output
 
 
-def pack_command(fault: str | None, *, cells: int, seed: int, speed: float, as_json: bool) -> None:
+def pack_command(
+    fault: str | None, *, whole: bool = True, cells: int, seed: int, speed: float, as_json: bool
+) -> None:
     """Take a pack on the tour.
 
     Raises:
         UsageError: no such mishap, or a pack that cannot be.
     """
     mishap = None if fault is None else mishap_named(fault)
-    glances = tour(TourPack(series_count=cells, seed=seed), mishap)
+    glances = tour(TourPack(series_count=cells, seed=seed), mishap, whole=whole)
     if as_json:
         _print_json(glances, fault)
     elif sys.stdout.isatty():

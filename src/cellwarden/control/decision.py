@@ -1,13 +1,17 @@
 """What a control cycle decides, with its reasons."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from cellwarden.control.balance import Levelling
+from cellwarden.control.charge import Asked
 from cellwarden.control.machine_state import Move
 from cellwarden.control.mode import Mode
-from cellwarden.domain import Allowance, Command, Diagnosis
+from cellwarden.domain import Allowance, Command, Diagnosis, Reaction
 
-__all__ = ["Decision"]
+__all__ = ["OWN", "Decision"]
+
+OWN: Final = "machine."  # begins the name of a trouble that the machine itself holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +31,16 @@ class Decision:
     waits_for: str = ""
     moves: tuple[Move, ...] = field(default=())
     levelling: Levelling | None = None
+    asked: Asked | None = None
+
+    @property
+    def latched(self) -> tuple[str, ...]:
+        """Names of what opens contactors until a reset: to be kept over a power cut."""
+        return tuple(
+            trouble.name.removeprefix(OWN)
+            for trouble in self.diagnosis.troubles
+            if trouble.latched and trouble.reaction is Reaction.OPEN
+        )
 
     @property
     def reasons(self) -> tuple[str, ...]:

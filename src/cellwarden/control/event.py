@@ -121,8 +121,11 @@ def _failed(
 ) -> tuple[MachineState, Event, str] | None:
     """A mode that did not reach what it waits for in its time."""
     waited = now.clock_second - state.since_second
-    if state.mode is Mode.INIT and waited > config.init_second and not now.complete:
-        return _hold(state, ("init_overdue",)), Event.OVERDUE, "no complete reading"
+    if state.mode is Mode.INIT:
+        if waited > config.init_second and not now.complete:
+            return _hold(state, ("init_overdue",)), Event.OVERDUE, "no complete reading"
+        if now.complete and state.held:
+            return state, Event.OVERDUE, f"from before the start: {_words(state.held)}"
     if state.mode is Mode.SELF_TEST and waited > config.self_test_second:
         names = tuple(f"self_test_{name}" for name in _failing(config, now))
         return (_hold(state, names), Event.OVERDUE, _words(names)) if names else None

@@ -6,6 +6,8 @@
 Rules
 - `ERROR` is left when an operator has asked for a reset, then for standby, and nothing that opens
   contactors was there in between. The way out begins with the self-test.
+- Switching off and on is no reset: what was latched leads to `ERROR` after the start, if whoever
+  keeps the state hands it over.
 - A request is good for `request_second`. A pack whose master is silent for longer lets its
   current fall and opens to standby, and stays there until it is asked again.
 - A request for a reset changes no wish: a pack that is connected stays connected.
@@ -34,9 +36,9 @@ _NONE_AWRY: Final = (NEVER, NEVER, NEVER)
 _FORGIVING: Final = frozenset({Mode.CONNECTED, Mode.SELF_TEST})  # failed tries are forgotten
 
 
-def start() -> MachineState:
-    """The machine before its first cycle."""
-    return MachineState()
+def start(held: tuple[str, ...] = ()) -> MachineState:
+    """The machine before its first cycle; `held` is what was latched when the power went."""
+    return MachineState(held=held)
 
 
 def step(

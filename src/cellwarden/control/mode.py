@@ -40,7 +40,7 @@ class Event(StrEnum):
     DANGER = "danger"  # the delay of a fault that opens has run out
     WELDED = "welded"  # a contactor that should be open is not
     LATE = "late"  # a contactor that should be closed is not
-    OVERDUE = "overdue"  # no complete reading, or a self-test that does not pass
+    OVERDUE = "overdue"  # no complete reading, a self-test that fails, a fault from before
     SPENT = "spent"  # the last precharge that was allowed has failed
     FAILED = "failed"  # this precharge has failed, others may follow
     DONE = "done"  # what the mode waits for is there

@@ -35,6 +35,7 @@ from cellwarden.domain.regime import Regime
 
 __all__ = [
     "ASKED_NOTHING",
+    "FOREIGN",
     "Terms",
     "ceiling_of",
     "ceilings_of",
@@ -43,12 +44,15 @@ __all__ = [
     "troubles_of",
 ]
 
+FOREIGN: Final = "pack_"  # begins the name of a trouble with the pack's identity
 _COOLING_KELVIN: Final = 10.0
 _OWN: Final = frozenset({Request.SERVICE, Request.RESET})
 
 
 def ceiling_of(ordered: Ordered, charge: Charge | None) -> Ceiling | None:
     """What the orders leave; None where they hold nothing back. [A, W]"""
+    if ordered == FREE:
+        return None
     curb = ordered.curb
     ceiling = Ceiling(
         "remote",
@@ -67,11 +71,12 @@ def ceiling_of(ordered: Ordered, charge: Charge | None) -> Ceiling | None:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What others ask for at this moment."""
+    """What others ask for at this moment; `ready_unix_second` is by when the pack is wanted."""
 
     ordered: Ordered = FREE
     regime: Regime | None = None
     permission: Permission | None = None
+    ready_unix_second: float | None = None
 
 
 ASKED_NOTHING: Final = Terms()
@@ -103,7 +108,7 @@ def troubles_of(terms: Terms, clock_second: float) -> tuple[Trouble, ...]:
     opens = clock_second if told.reaction is Reaction.OPEN else float("inf")
     return (
         Trouble(
-            f"pack_{told.authenticity}",
+            f"{FOREIGN}{told.authenticity}",
             told.reaction,
             clock_second,
             value=1.0,

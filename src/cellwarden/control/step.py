@@ -8,6 +8,8 @@ Rules
 - The command never exceeds the limits of the pack, of its protector, or of an order in force; an
   order that asks for more changes nothing (`control.protector`, `control.orders`).
 - What the machine finds wrong by itself is a trouble like any other: it is told in the diagnosis.
+- A charge is over when something else is asked for; a fault, a silent charger or a power cut leave
+  it where it is.
 - A master that is silent is the machine's business: it lets the current fall and opens. The row of
   the fault table that tells of it neither forbids nor opens anything beside that.
 """
@@ -18,14 +20,19 @@ from types import MappingProxyType
 from typing import Final
 
 from cellwarden.control import authentic, balance, diagnose, limits, machine, protector
+from cellwarden.control import charge as charging
 from cellwarden.control.balance import Balanced, Balancing, balancing_of
-from cellwarden.control.decision import Decision
+from cellwarden.control.charge import Asked, Wish
+from cellwarden.control.charge_settings import Charged, Charging, charging_of
+from cellwarden.control.decision import OWN, Decision
 from cellwarden.control.diagnose import Diagnostics, DiagnosticsState, diagnostics_of
 from cellwarden.control.fault_table import FaultRow
 from cellwarden.control.limits import Known, Limited, Limits, limits_of
 from cellwarden.control.machine_state import MachineConfig, MachineState, Ruling, machine_of
+from cellwarden.control.mode import Mode
 from cellwarden.control.orders import (
     ASKED_NOTHING,
+    FOREIGN,
     Terms,
     ceilings_of,
     cooling_of,
@@ -46,12 +53,15 @@ from cellwarden.domain import (
     Pack,
     Reaction,
     Reading,
+    Request,
     Trouble,
 )
 
 __all__ = ["Believed", "Control", "ControlState", "begin", "control_of", "step"]
 
 _MASTER_LOST: Final = "master_lost"
+_KEEPS_CHARGE: Final = frozenset({Request.CHARGE, Request.RESET, None})
+IDLE: Final = Charged()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +79,7 @@ class Control:
     limits: Limits
     machine: MachineConfig
     balancing: Balancing
+    charging: Charging
 
     def __post_init__(self) -> None:
         protector.check(self.pack, self.diagnostics.rows, self.protector)
@@ -93,6 +104,7 @@ def control_of(
         limits_of(pack),
         machine_of(pack, board),
         balancing_of(pack, board),
+        charging_of(pack),
     )
 
 
@@ -104,7 +116,8 @@ class ControlState:
     balanced: Balanced
     machine: MachineState = field(default_factory=machine.start)
     limited: Limited = field(default_factory=Limited)
-    held_since_second: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    charged: Charged = field(default_factory=Charged)
+    since_second: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,10 +132,19 @@ class Believed:
 NOTHING: Final = Believed()
 
 
-def begin(control: Control, sensor_count: int) -> ControlState:
-    """The control before its first cycle."""
+def begin(
+    control: Control, sensor_count: int, charged: Charged = IDLE, latched: tuple[str, ...] = ()
+) -> ControlState:
+    """The control before its first cycle.
+
+    `charged` is a charge that a power cut interrupted, `latched` what was there then
+    (`Decision.latched`): switching off and on is no reset.
+    """
     return ControlState(
-        diagnose.begin(control.diagnostics, sensor_count), Balanced.begin(control.pack.series_count)
+        diagnose.begin(control.diagnostics, sensor_count),
+        Balanced.begin(control.pack.series_count),
+        machine.start(latched),
+        charged=charged,
     )
 
 
@@ -135,15 +157,7 @@ def step(
 ) -> tuple[ControlState, Decision]:
     """The command for the next moment, and why."""
     heard = listen(terms.ordered, reading)
-    judged, diagnosis = diagnose.step(
-        control.diagnostics,
-        state.diagnostics,
-        heard,
-        state.machine.driven,
-        believed.charge,
-        precharge_failed="precharge_failed" in state.machine.held,
-    )
-    diagnosis = _with(diagnosis, troubles_of(terms, reading.clock_second))
+    judged, diagnosis = _diagnose(control, state, heard, believed, terms)
     acted_on = _without(diagnosis, _MASTER_LOST)
     known = Known(
         believed.charge,
@@ -164,23 +178,58 @@ def step(
         believed.condition,
         allowed=ruling.may_balance,
     )
-    since = _since(state.held_since_second, moved.held, reading.clock_second)
+    wish = _wish(moved, heard, terms)
+    charged, asked = state.charged, Asked(state.charged.phase, 0.0, 0.0)
+    if wish is not None:
+        charged, asked = charging.step(
+            control.charging, charged, heard, known, allowance, wish=wish
+        )
+    command = replace(
+        _command(control, ruling, allowance, asked),
+        balance=levelling.balance,
+        cooling_fraction=max(allowance.cooling_fraction, cooling_of(terms, heard)),
+    )
+    told, since = _tell(diagnosis, moved.held, state.since_second, reading.clock_second)
     decision = Decision(
         reading.clock_second,
         moved.mode,
-        replace(
-            _command(control, ruling, allowance),
-            balance=levelling.balance,
-            cooling_fraction=max(allowance.cooling_fraction, cooling_of(terms, heard)),
-        ),
-        _with(diagnosis, _held(since)),
+        command,
+        told,
         allowance,
         ruling.charging,
         ruling.waits_for,
         ruling.moves,
         levelling,
+        asked,
     )
-    return ControlState(judged, balanced, moved, limited, since), decision
+    return ControlState(judged, balanced, moved, limited, charged, since), decision
+
+
+def _wish(moved: MachineState, heard: Reading, terms: Terms) -> Wish | None:
+    """What is wanted of the charger; None where the charge waits as it is."""
+    serves = moved.mode is Mode.CONNECTED and moved.wish is Request.CHARGE
+    if not serves and heard.inputs.request in _KEEPS_CHARGE:
+        return None
+    return Wish(serves, terms.ready_unix_second)
+
+
+def _diagnose(
+    control: Control, state: ControlState, heard: Reading, believed: Believed, terms: Terms
+) -> tuple[DiagnosticsState, Diagnosis]:
+    """What the fault table holds against the pack, and who the pack turns out to be."""
+    judged, diagnosis = diagnose.step(
+        control.diagnostics,
+        state.diagnostics,
+        heard,
+        state.machine.driven,
+        believed.charge,
+        precharge_failed="precharge_failed" in state.machine.held,
+    )
+    foreign = tuple(
+        replace(trouble, since_second=state.since_second.get(trouble.name, trouble.since_second))
+        for trouble in troubles_of(terms, heard.clock_second)
+    )
+    return judged, _with(diagnosis, foreign)
 
 
 def _without(diagnosis: Diagnosis, name: str) -> Diagnosis:
@@ -190,29 +239,30 @@ def _without(diagnosis: Diagnosis, name: str) -> Diagnosis:
     return replace(diagnosis, troubles=kept)
 
 
-def _since(
-    before: Mapping[str, float], held: tuple[str, ...], clock_second: float
-) -> Mapping[str, float]:
-    """Since when the machine holds each of its own findings."""
-    if tuple(before) == held:
-        return before
-    return MappingProxyType({name: before.get(name, clock_second) for name in held})
-
-
-def _held(since: Mapping[str, float]) -> tuple[Trouble, ...]:
-    """What the machine holds, as troubles."""
-    return tuple(
-        Trouble(
-            f"machine.{name}",
-            Reaction.OPEN,
-            clock,
-            value=1.0,
-            limit=0.0,
-            latched=True,
-            opens_second=clock,
+def _tell(
+    diagnosis: Diagnosis, held: tuple[str, ...], before: Mapping[str, float], clock_second: float
+) -> tuple[Diagnosis, Mapping[str, float]]:
+    """The diagnosis with what the machine holds beside it, and since when each trouble is there."""
+    since = {
+        trouble.name: trouble.since_second
+        for trouble in diagnosis.troubles
+        if trouble.name.startswith(FOREIGN)
+    }
+    own = []
+    for name in (f"{OWN}{finding}" for finding in held):
+        since[name] = before.get(name, clock_second)
+        own.append(
+            Trouble(
+                name,
+                Reaction.OPEN,
+                since[name],
+                value=1.0,
+                limit=0.0,
+                latched=True,
+                opens_second=since[name],
+            )
         )
-        for name, clock in since.items()
-    )
+    return _with(diagnosis, tuple(own)), MappingProxyType(since)
 
 
 def _with(diagnosis: Diagnosis, more: tuple[Trouble, ...]) -> Diagnosis:
@@ -222,12 +272,21 @@ def _with(diagnosis: Diagnosis, more: tuple[Trouble, ...]) -> Diagnosis:
     return Diagnosis((*diagnosis.troubles, *more), more[0] if first is None else first)
 
 
-def _command(control: Control, ruling: Ruling, allowance: Allowance) -> Command:
-    """The least of what limits, machine and protector leave."""
-    part, edge = ruling.permit_fraction, control.protector
-    parallel = control.pack.parallel_count
-    return Command(
-        ruling.contactors,
-        clamp(part * allowance.charge_ampere, parallel * edge.high_charge_current_ampere),
-        clamp(part * allowance.discharge_ampere, parallel * edge.high_discharge_current_ampere),
+def _command(control: Control, ruling: Ruling, allowance: Allowance, asked: Asked) -> Command:
+    """The least of what limits, machine, charging and protector leave."""
+    part, edge, pack = ruling.permit_fraction, control.protector, control.pack
+    parallel = pack.parallel_count
+    charge = clamp(part * allowance.charge_ampere, parallel * edge.high_charge_current_ampere)
+    discharge = clamp(
+        part * allowance.discharge_ampere, parallel * edge.high_discharge_current_ampere
+    )
+    command = Command(ruling.contactors, charge, discharge)
+    if not ruling.charging:
+        return command
+    ampere = clamp(asked.current_ampere, charge)
+    volt = clamp(asked.voltage_volt, pack.series_count * edge.high_voltage_volt)
+    return replace(
+        command,
+        charge_voltage_volt=volt if ampere > 0.0 else 0.0,
+        charge_current_ampere=ampere,
     )

@@ -9,6 +9,7 @@ Rules
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from cellwarden.domain import Reaction
@@ -33,10 +34,16 @@ class Outcome:
     place: str
     level: float
     unit: str
+    limit: float | None
     beyond: bool
     detected: bool
     reaction_second: float
     allowance_second: float
+
+    @property
+    def margin(self) -> float:
+        """How far the level lies from the limit; the level itself where it has none. [unit]"""
+        return self.level if self.limit is None else abs(self.level - self.limit)
 
     @property
     def late(self) -> bool:
@@ -44,19 +51,25 @@ class Outcome:
         return self.detected and self.reaction_second > self.allowance_second + _SLACK
 
 
-def drill(conditions: tuple[Condition, ...] = CONDITIONS, worker_count: int = 2) -> list[Outcome]:
-    """Every row in every condition that it fits, one process a condition."""
+def drill(
+    conditions: tuple[Condition, ...] = CONDITIONS,
+    only: tuple[str, ...] = (),
+    worker_count: int = 2,
+) -> list[Outcome]:
+    """Every row in every condition that it fits, or those rows `only`; one process a condition."""
+    work = partial(sweep, only=only)
     with ProcessPoolExecutor(worker_count) as pool:
-        found = pool.map(sweep, sorted(conditions, key=lambda one: -one.rested_second))
-        return [outcome for outcomes in found for outcome in outcomes]
+        found = list(pool.map(work, sorted(conditions, key=lambda one: -one.rested_second)))
+    return [outcome for outcomes in found for outcome in outcomes]
 
 
-def sweep(condition: Condition) -> list[Outcome]:
+def sweep(condition: Condition, only: tuple[str, ...] = ()) -> list[Outcome]:
     """Every injection that fits a condition, at all of its levels."""
     scene = scenes.begin(condition)
     return [
         play(scene, injection, level, beyond=index < injection.beyond_count)
         for injection in injections(scene)
+        if not only or injection.row in only
         for index, level in enumerate(injection.levels)
     ]
 
@@ -94,8 +107,9 @@ def play(scene: Scene, injection: Injection, level: float, *, beyond: bool) -> O
         row.name,
         scene.condition.name,
         injection.place,
-        level,
+        injection.arrives(level),
         injection.unit,
+        injection.limit,
         beyond,
         reacted < float("inf"),
         max(reacted - began, 0.0),

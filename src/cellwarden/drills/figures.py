@@ -1,17 +1,19 @@
 """What a drill of the faults prints: its figures by name, and a row for each fault."""
 
 from collections.abc import Iterable
+from math import isnan
 from typing import Any
 
 from cellwarden.drills.clean import Quiet
 from cellwarden.drills.faults import Outcome
+from cellwarden.drills.runaway import Warned
 
-__all__ = ["clean_figures", "fault_figures", "fault_rows"]
+__all__ = ["clean_figures", "fault_figures", "fault_summaries", "warning_figures"]
 
 _Figure = dict[str, Any]
 
 
-def fault_rows(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def fault_summaries(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
     """One row a fault: how often injected and seen, how fast, down to which magnitude."""
     by_row: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -21,11 +23,7 @@ def fault_rows(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
 
 def _row(name: str, found: list[Outcome]) -> dict[str, Any]:
     beyond = [one for one in found if one.beyond]
-    seen = [one for one in found if one.detected]
     slowest = max((one.reaction_second for one in beyond if one.detected), default=0.0)
-    # Levels run from far beyond a limit to just within it.
-    last = {one.condition: one for one in found if one.detected}
-    missed = {one.condition: one for one in reversed(found) if not one.detected}
     return {
         "row": name,
         "place": found[0].place,
@@ -37,18 +35,21 @@ def _row(name: str, found: list[Outcome]) -> dict[str, Any]:
         "raised_within_limit": sum(one.detected for one in found if not one.beyond),
         "slowest_second": round(slowest, 3),
         "allowance_second": found[0].allowance_second,
-        "smallest_detected": _nearest(list(last.values())) if seen else None,
-        "largest_missed": _nearest(list(missed.values())),
+        "smallest_detected": _smallest(beyond),
+        "of_limit": found[0].limit is not None,
+        "low": found[0].limit is not None and found[0].level < found[0].limit,
         "unit": found[0].unit,
     }
 
 
-def _nearest(ends: list[Outcome]) -> float | None:
-    """The end of the sweep that lies nearest to the limit, of all conditions."""
-    if not ends:
-        return None
-    levels = [one.level for one in ends]
-    return round(sorted(levels)[len(levels) // 2], 6)
+def _smallest(beyond: list[Outcome]) -> float | None:
+    """The smallest that was seen in the condition in which least was; beyond the limit if any."""
+    by_condition: dict[str, float] = {}
+    for one in beyond:
+        if one.detected:
+            known = by_condition.get(one.condition, one.margin)
+            by_condition[one.condition] = min(known, one.margin)
+    return round(max(by_condition.values()), 7) if by_condition else None
 
 
 def fault_figures(outcomes: list[Outcome]) -> list[_Figure]:
@@ -85,6 +86,21 @@ def _clean(prefix: str, quiet: Quiet, data: str) -> list[_Figure]:
         ),
         _figure(f"{prefix}.clean_hours", quiet.hours, "h", "", data=data),
     ]
+
+
+def warning_figures(warned: Iterable[Warned]) -> list[_Figure]:
+    """How early each runaway was told."""
+    made = []
+    for one in warned:
+        name = "".join(letter if letter.isalnum() else "_" for letter in one.name.lower())
+        stem = f"faults.runaway.{'_'.join(part for part in name.split('_') if part)}"
+        for what, second in (
+            ("warning_before_peak_s", one.before_peak_second),
+            ("warning_after_onset_s", one.after_onset_second),
+        ):
+            if not isnan(second):
+                made.append(_figure(f"{stem}.{what}", second, "s", "", data=one.name))
+    return made
 
 
 def _figure(name: str, value: float, unit: str, goal: str, *, data: str) -> _Figure:

@@ -5,6 +5,7 @@ Rules
   `pack` the hardware itself, `value` what the device adds and no pack's bytes carry.
 - A level is the number that the row reads, as it arrives after conversion, so that "beyond the
   limit" is exact to the last code. Where only presence counts, the level is how long it lasts. [s]
+- `limit` is what levels are told against; None where they are told as they are.
 - `wait_second` is how long the fault must be there before the row's number can be beyond its limit.
 """
 
@@ -76,6 +77,8 @@ class Injection:
     wait_second: float = 0.0
     lead_count: int = 0
     lasts: bool = False
+    limit: float | None = None
+    arrives: Callable[[float], float] = field(default=lambda level: level)
     fits: Callable[[Scene], bool] = field(default=lambda scene: not scene.condition.standby)
 
 
@@ -181,6 +184,8 @@ def numbered(
         apply,
         wait_second,
         lead_count,
+        limit=row.limit,
+        arrives=delivered,
     )
     return made if fits is None else replace(made, fits=fits)
 

@@ -99,9 +99,9 @@ class FrameQueue:
         Raises:
             UnavailableError: the disk does not take the journal.
         """
-        self.thinning.fill(self._used_fraction())
         until = self._steady() + self._batch_second
         while True:
+            self.thinning.fill(self._used_fraction())
             closed = self._flush()
             ready = sum(len(piece.frames) for piece in self._pieces)
             split = self._split()

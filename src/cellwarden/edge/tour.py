@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from cellwarden.control import Mode
+from cellwarden.control.charge_settings import Phase
 from cellwarden.control.decision import Decision
 from cellwarden.control.step import Believed, begin, control_of, step
 from cellwarden.domain import Board, Charge, Reading, Request
@@ -24,6 +25,7 @@ __all__ = ["Glance", "Rig", "Scene", "TourPack", "scenes", "tour", "visit"]
 
 _PERIOD: Final = 0.1
 _CHARGE_EVERY: Final = 10  # cycles between two estimates
+_TARGET: Final = 0.95  # of charge, of the fullest cell: the driver charges gently
 _REMEMBERED_STD: Final = 0.01
 _DRIVE: Final = ((5.0, -2.0), (13.0, -0.7), (16.0, 0.5), (20.0, 0.0))  # until [s], rate [1/h]
 
@@ -82,7 +84,9 @@ class Rig:
         self.emulated = EmulatedPack(Hardware(twin, board))
         self._pack = twin.pack()
         self._driver = emulate(self.emulated)
-        self._control = control_of(self._pack, board)
+        control = control_of(self._pack, board)
+        charging = replace(control.charging, target_fraction=_TARGET)
+        self._control = replace(control, charging=charging)
         self._state = begin(self._control, len(self._driver.sensor_cells))
         # A pack that has run before remembers its charge; this one is given what it truly is.
         known = np.clip(self.emulated.truth().soc_fraction, 0.0, 1.0)
@@ -134,7 +138,9 @@ def scenes(pack: TourPack, mishap: Mishap | None, *, whole: bool = True) -> tupl
         Scene("park", "the driver leaves", Request.STANDBY, 20.0, over=_in(Mode.STANDBY)),
         Scene("balance", "cells are levelled while it stands", Request.BALANCE, 60.0),
         Scene("plug in", "a charger is there", Request.CHARGE, 20.0, _charger, _settled),
-        Scene("charge", "until the pack is full", Request.CHARGE, 1800.0, _charger, _full),
+        Scene(
+            "charge", "until the fullest cell is at 95 %", Request.CHARGE, 1800.0, _charger, _full
+        ),
         Scene("unplug", "the charger leaves", Request.STANDBY, 20.0, over=_in(Mode.STANDBY)),
     )
     failing = () if mishap is None else _failing(mishap, drive, ampere)
@@ -193,12 +199,15 @@ def _at_rest(glance: Glance) -> bool:
 def _cleared(glance: Glance) -> bool:
     """Nothing is left that a reset has to clear."""
     decision = glance.decision
-    return decision.mode is Mode.STANDBY or decision.waits_for == "a request for standby"
+    latched = any(trouble.latched for trouble in decision.diagnosis.troubles)
+    released = decision.mode is Mode.STANDBY or decision.waits_for == "a request for standby"
+    return released and not latched
 
 
 def _full(glance: Glance) -> bool:
     """Charging is over."""
-    return glance.decision.command.charge_current_ampere <= 0.0 and glance.decision.charging
+    asked = glance.decision.asked
+    return asked is not None and asked.phase in {Phase.DONE, Phase.REFUSED}
 
 
 def _mend(pack: EmulatedPack) -> None:

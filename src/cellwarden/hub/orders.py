@@ -42,6 +42,7 @@ __all__ = ["OrderBook", "Signer", "describe"]
 _log = structlog.get_logger()
 _POSTED_COUNT: Final = 32
 _WAITING_COUNT: Final = 64  # for one device: somebody who floods is stopped here
+_REMEMBERED_COUNT: Final = 10_000
 _COLUMNS: Final = "device, issuer, sequence, encoded, certificate"
 
 
@@ -173,6 +174,10 @@ class OrderBook:
         now = self._clock()
         with self._lock:
             waiting = [one for one in self._waiting.get(device, ()) if _lasts(one.order, now)]
+            if waiting:
+                self._waiting[device] = waiting
+            else:
+                self._waiting.pop(device, None)
         fresh = [one for one in waiting if one.order.sequence > seen.get(one.order.issuer, 0)]
         fresh = sorted(fresh, key=lambda one: (one.order.issuer, one.order.sequence))
         posted = fresh[:_POSTED_COUNT]
@@ -267,6 +272,8 @@ class OrderBook:
                 )
 
         insist(self._store, write)
+        if len(self._delivered) > _REMEMBERED_COUNT:  # a delivery may then be noted twice
+            self._delivered.clear()
         self._delivered |= {_name(one.order) for one in fresh}
 
 
