@@ -148,14 +148,7 @@ class Controller:
         rules = Rules(device.name, told.room, models.obeyed, speaks_for)
         latest = device.certificate.not_valid_after_utc.timestamp()
         self.desk = OrderDesk(outbox, rules, authority, clock, latest_unix_time_second=latest)
-        adapter = Adapter(
-            folder, device.name, told.pack, outbox, roots=Roots(authority), now=clock.now
-        )
-        told.control.regime = lambda: adapter.regime
-        self.identity = PackIdentity(
-            device.name, element_of(folder), outbox, Roots(authority), clock.now
-        )
-        told.control.identity = self.identity
+        adapter = self._know(folder, told, outbox, Roots(authority), clock)
         quota = config.room.quota_bytes
         journal = self._stack.enter_context(closing(open_journal(folder)))
         self.queue = FrameQueue(
@@ -192,6 +185,17 @@ class Controller:
             ),
             report=self._report,
         )
+
+    def _know(
+        self, folder: Path, told: Described, outbox: Outbox, roots: Roots, clock: TrustedClock
+    ) -> Adapter:
+        """What is learnt of the pack's user, and who the pack is: both hold the control back."""
+        name = told.pack.name
+        adapter = Adapter(folder, name, told.pack, outbox, roots=roots, now=clock.now)
+        self.identity = PackIdentity(name, element_of(folder), outbox, roots, clock.now)
+        told.control.regime = lambda: adapter.regime
+        told.control.identity = self.identity
+        return adapter
 
     @property
     def outbox(self) -> Outbox:
