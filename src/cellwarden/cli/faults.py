@@ -26,6 +26,7 @@ __all__ = ["faults_command", "run_faults", "show_faults"]
 _CLEAN_HOURS = 8.0
 _QUICK_HOURS = 1.0
 _RUNAWAY_RATES = (5.0, 10.0)
+_ROUNDING = 1e-9
 
 
 def faults_command(only: tuple[str, ...], data: Path | None, *, as_json: bool, quick: bool) -> bool:
@@ -108,6 +109,8 @@ def _smallest(row: dict[str, Any]) -> str:
     level, unit = row["smallest_detected"], row["unit"]
     if level is None:
         return "none"
+    if row["of_limit"] and level < _ROUNDING:
+        return "the limit itself"
     if row["of_limit"]:
         return f"limit {'-' if row['low'] else '+'} {level:.4g} {unit}"
     return "there" if unit == "1" else f"{level:.4g} {unit}"
