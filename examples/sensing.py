@@ -34,6 +34,7 @@ PRECHARGE = Command(
 )
 DRIVE = Command(CLOSED, 50.0, 150.0)
 REST = Command(OPEN, 0.0, 0.0)
+_CUTS = 300
 
 
 def pack_of(series_count: int = 96, board: Board | None = None) -> EmulatedPack:
@@ -211,10 +212,10 @@ class Plug:
 
 
 def show_logbook() -> None:
-    """A thousand power cuts while events are written, and what the medium wears by."""
+    """Hundreds of power cuts while events are written, and what the medium wears by."""
     medium, generator = MemoryMedium(Logbook.byte_count(2048, 4)), np.random.default_rng(2)
     number = lost = torn = 0
-    for _ in range(1000):
+    for _ in range(_CUTS):
         plug = Plug(medium)
         logbook = Logbook(plug, bytes(32), segment_bytes=2048, segment_count=4)
         told = []
@@ -230,7 +231,7 @@ def show_logbook() -> None:
         there = {entry.body for entry in logbook.entries()}
         lost += sum(b"%d" % one not in there for one in told)
         torn += logbook.found.torn
-    print(f"acknowledged {number} events over 1000 power cuts: lost {lost}, torn ends {torn}")
+    print(f"acknowledged {number} events over {_CUTS} power cuts: lost {lost}, torn ends {torn}")
     logbook = Logbook(MemoryMedium(Logbook.byte_count()), bytes(32))
     for tenth in range(0, 864_000, 10):  # a state each second, for a day
         logbook.keep("charge", tenth.to_bytes(40, "big"), tenth / 10.0)

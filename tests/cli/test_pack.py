@@ -37,22 +37,22 @@ def test_the_story_of_a_mishap_is_told_as_it_was(name: str) -> None:
     assert told == (STORIES / f"{name}.txt").read_text(encoding="utf-8"), hint
 
 
-def test_the_table_shows_the_mode_the_limits_and_why_on_a_screen_of_a_hundred_columns() -> None:
+def test_the_table_shows_the_mode_the_limits_and_why_on_a_screen_of_eighty_columns() -> None:
     listed = scenes(TourPack(), mishap_named("insulation"), whole=False)
     glances = list(visit(Rig(TourPack()), listed[:4]))
-    console = Console(width=100, record=True, file=io.StringIO())
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(board(glances[-1], ["an event of before", *tell(glances)]))
     shown = console.export_text()
     for words in (
         "fail: a wet cable: insulation falls to 2 kΩ",
         "the fault to go away",
-        "insulation_lost",
+        "first was insulation_lost",
         "fault.insulation_lost",
         "± ",
     ):
         assert words in shown
-    assert "an event of before" not in shown  # the newest ten alone
-    assert max(len(line) for line in shown.splitlines()) <= 100
+    assert "an event of before" not in shown  # the newest alone
+    assert max(len(line) for line in shown.splitlines()) <= 80
 
 
 def test_json_has_each_scene_with_its_events_and_its_end() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cellwarden.cli.home import Home
-from cellwarden.edge.config import create_device, open_logbook, read_address
+from cellwarden.edge.config import read_address
 from cellwarden.edge.source import read_source
 from cellwarden.errors import UsageError
 from cellwarden.hub.config import load_config
@@ -30,16 +30,3 @@ def test_a_broken_settings_file_is_named(
     with pytest.raises(UsageError, match=name) as caught:
         load(tmp_path)
     assert caught.value.hint
-
-
-def test_a_devices_logbook_opens_again_with_the_key_it_was_given(tmp_path: Path) -> None:
-    create_device(tmp_path, "pack-1")
-    logbook = open_logbook(tmp_path)
-    logbook.record("event", b"first")
-    logbook.keep("soc", b"0.5")
-    logbook.close()
-    logbook = open_logbook(tmp_path)
-    assert [entry.body for entry in logbook.entries()] == [b"first"]
-    assert logbook.state == {"soc": b"0.5"}
-    assert logbook.found.intact
-    logbook.close()

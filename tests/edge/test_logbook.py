@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellwarden.edge.logbook import Logbook
+from cellwarden.edge.logbook import Logbook, open_logbook
 from cellwarden.edge.medium import FileMedium, MemoryMedium
 from cellwarden.errors import SealError, UnavailableError, UsageError
+from cellwarden.trust.keys import MemoryKeyStore
 from journeys.disk import small_disk
 
 KEY = bytes(range(32))
@@ -266,6 +267,18 @@ def test_sizes_that_make_no_ring_and_bodies_that_fit_none_are_refused() -> None:
     for number in range(200):
         logbook.record("event", b"number %d" % number)
     assert len(logbook.state) == 3
+
+
+def test_a_device_opens_its_logbook_again_with_the_key_that_it_was_given(tmp_path: Path) -> None:
+    keys = MemoryKeyStore()
+    for events in (["a"], ["a", "b"]):
+        logbook = open_logbook(tmp_path / "logbook", keys)
+        assert logbook.found.intact
+        logbook.record(events[-1], b"")
+        assert [entry.kind for entry in logbook.entries()] == events
+        logbook.close()
+    with pytest.raises(SealError):
+        open_logbook(tmp_path / "logbook", MemoryKeyStore())
 
 
 WRITER = """

@@ -23,7 +23,7 @@ from cellwarden.edge.tour import Glance, TourPack, tour
 
 __all__ = ["Story", "Told", "board", "follow", "pack_command", "print_diagram", "summary", "tell"]
 
-_EVENT_COUNT: Final = 10  # shown under the table
+_EVENT_COUNT: Final = 7  # shown under the table, on a screen of 24 lines
 _TROUBLE_COUNT: Final = 4
 _LARGEST_PAUSE: Final = 0.2
 
@@ -204,8 +204,8 @@ def board(glance: Glance, events: Iterable[str] = ()) -> Group:
     """The pack as a table, and what happened last under it."""
     now, decision = summary(glance), glance.decision
     grid = Table(title=f"{glance.scene.name}: {glance.scene.told}", title_justify="left")
-    for title in ("", "now", "why"):
-        grid.add_column(title, overflow="fold")
+    for title, width in (("", 13), ("now", 26), ("why", 28)):
+        grid.add_column(title, width=width, overflow="fold")
     asked = glance.scene.request
     grid.add_row("mode", now["mode"], f"asked for {asked}" if asked else "nobody asks")
     grid.add_row("contactors", now["contactors"], now["waits_for"] and f"waits: {now['waits_for']}")
@@ -218,10 +218,10 @@ def board(glance: Glance, events: Iterable[str] = ()) -> Group:
         grid.add_row(f"may {way}", f"{now[f'{way}_limit_ampere']} A", now[f"{way}_held_by"])
     volt, ampere = now["asked_of_charger"]
     grid.add_row("charger", f"{volt} V, {ampere} A", "charging" if decision.charging else "")
-    names = now["troubles"]
+    names, first = now["troubles"], f"first was {now['first']}" if now["first"] else ""
     more = f" and {len(names) - _TROUBLE_COUNT} more" if len(names) > _TROUBLE_COUNT else ""
-    grid.add_row("troubles", ", ".join(names[:_TROUBLE_COUNT]) + more or "none", now["first"] or "")
-    lines = list(events)[-_EVENT_COUNT:]
+    grid.add_row("troubles", ", ".join(names[:_TROUBLE_COUNT]) + more or "none", first)
+    lines = [line.rstrip() for line in events if line.strip()][-_EVENT_COUNT:]
     return Group(grid, *(Text(line, overflow="ellipsis", no_wrap=True) for line in lines))
 
 

@@ -10,7 +10,9 @@ Rules
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,7 +38,7 @@ from cellwarden.health.charge import Charges
 from cellwarden.physics import twin as twins
 from cellwarden.physics.config import Profile, TwinConfig
 
-__all__ = ["HOURS_A_MONTH", "Quiet", "alarm_bound", "sound_hours", "trips"]
+__all__ = ["HOURS_A_MONTH", "Quiet", "alarm_bound", "kind_hours", "sound_hours", "trips"]
 
 HOURS_A_MONTH: Final = 365.25 * 24.0 / 12.0
 _BOARD: Final = Board(has_second_monitor=True, has_gas_sensor=True)
@@ -110,18 +112,28 @@ class _Group(NamedTuple):
     generator: np.random.Generator
 
 
-def sound_hours(hours: float, *, packs_a_kind: int = 1, seed: int = 1) -> Quiet:
+def sound_hours(
+    hours: float, *, packs_a_kind: int = 1, seed: int = 1, worker_count: int = 1
+) -> Quiet:
     """Run packs of several chemistries and uses for so many pack-hours altogether."""
-    raised: Counter[str] = Counter()
     each = hours / (packs_a_kind * len(_FLEET))
     cycles = int(np.ceil(each * 3600.0 / _BOARD.period_second))
-    row_count = 0
-    for index in range(len(_FLEET)):
-        group = _group(index, packs_a_kind, cycles, seed)
-        row_count = len(group.diagnostics.rows)
-        raised += _count(group, cycles)
-    total = cycles * _BOARD.period_second / 3600.0 * packs_a_kind * len(_FLEET)
-    return Quiet(total, row_count, dict(raised))
+    work = partial(kind_hours, size=packs_a_kind, cycles=cycles, seed=seed)
+    with ProcessPoolExecutor(worker_count) as pool:
+        found = list(pool.map(work, range(len(_FLEET))))
+    return Quiet(
+        sum(one.hours for one in found),
+        found[0].row_count,
+        dict(sum((Counter(one.raised) for one in found), Counter())),
+    )
+
+
+def kind_hours(kind: int, *, size: int, cycles: int, seed: int) -> Quiet:
+    """Packs of one kind, so many cycles each."""
+    group = _group(kind, size, cycles, seed)
+    raised = _count(group, cycles)
+    hours = cycles * _BOARD.period_second / 3600.0 * size
+    return Quiet(hours, len(group.diagnostics.rows), dict(raised))
 
 
 def _group(kind: int, size: int, cycles: int, seed: int) -> _Group:

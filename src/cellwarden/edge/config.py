@@ -11,8 +11,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.edge.agent import Device
 from cellwarden.edge.journal import Journal
-from cellwarden.edge.logbook import Logbook
-from cellwarden.edge.medium import FileMedium
 from cellwarden.edge.outbox import KEEP_BYTES, Outbox
 from cellwarden.edge.transport import HttpsTransport
 from cellwarden.errors import UsageError
@@ -35,7 +33,6 @@ __all__ = [
     "install_certificate",
     "open_device",
     "open_journal",
-    "open_logbook",
     "open_outbox",
     "open_transport",
     "read_address",
@@ -116,19 +113,6 @@ def open_outbox(folder: Path, *, keep_bytes: int = KEEP_BYTES) -> Outbox:
 def open_journal(folder: Path) -> Journal:
     """The journal of a folder, under the outbox's key."""
     return Journal(folder / "journal.sqlite", FileKeyStore(folder / _KEYS).get("outbox"))
-
-
-def open_logbook(folder: Path) -> Logbook:
-    """The logbook of a folder; begun, with a key of its own, where there is none yet.
-
-    Raises:
-        SealError: it was written with another key.
-        UnavailableError: there is no room for it.
-    """
-    keys = FileKeyStore(folder / _KEYS)
-    if not keys.has("logbook"):
-        keys.put("logbook", secrets.token_bytes(32))
-    return Logbook(FileMedium(folder / "logbook", Logbook.byte_count()), keys.get("logbook"))
 
 
 def open_transport(folder: Path) -> HttpsTransport:

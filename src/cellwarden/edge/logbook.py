@@ -21,20 +21,23 @@ Rules
 """
 
 import os
+import secrets
 import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from cellwarden.edge.medium import Medium
+from cellwarden.edge.medium import FileMedium, Medium
 from cellwarden.errors import DecodeError, SealError, UsageError
 from cellwarden.trust.envelope import from_cbor, to_cbor
+from cellwarden.trust.keys import KeyStore
 
-__all__ = ["Entry", "Found", "Logbook"]
+__all__ = ["Entry", "Found", "Logbook", "open_logbook"]
 
 _MAGIC: Final = b"CWj1"
 _ALIGN: Final = 16
@@ -282,6 +285,19 @@ class Logbook:
                     f"record {record.sequence} of the logbook is of a kind that is not known",
                     hint="Use the version that wrote it, or a later one.",
                 )
+
+
+def open_logbook(path: Path, keys: KeyStore) -> Logbook:
+    """The logbook of a file; begun, with a key of its own, where there is none yet.
+
+    Raises:
+        SealError: it was written with another key.
+        UnavailableError: there is no room for it.
+        UsageError: another process has it.
+    """
+    if not keys.has("logbook"):
+        keys.put("logbook", secrets.token_bytes(32))
+    return Logbook(FileMedium(path, Logbook.byte_count()), keys.get("logbook"))
 
 
 def _room(name: str, body: bytes) -> int:
