@@ -56,6 +56,7 @@ from cellwarden.domain import (
     Request,
     Trouble,
 )
+from cellwarden.physics.plating import plating_of
 
 __all__ = ["Believed", "Control", "ControlState", "begin", "control_of", "step"]
 
@@ -83,6 +84,7 @@ class Control:
 
     def __post_init__(self) -> None:
         protector.check(self.pack, self.diagnostics.rows, self.protector)
+        plating_of(self.charging.anode_margin_volt)  # its table takes longer than a step may
 
 
 def control_of(
