@@ -9,7 +9,8 @@ Everything that is fitted is fitted on other records than those that are scored.
   measured current of Mixed2 to 8, and circuits that `health.soc_identify` makes of three quarters
   of the drives, on the fourth. Charge starts where the data says and is counted from there.
 - NASA: both speeds and the power of the cycle law are fitted on some cells of a group and scored
-  on others, each from its own first capacity on; the law as shipped and "it stays as it was" stand beside.
+  on others, each from its own first capacity on; the law as shipped and "it stays as it was" stand
+  beside.
   Groups whose tests change course (38 to 44, 49 to 56) or begin with discharges that were broken
   off (33, 34) are left out: their capacities are of different tests.
 """
