@@ -69,29 +69,33 @@ def test_time_cut_within_a_piece_comes_to_the_same(fleet_of: FleetOf) -> None:
     assert np.allclose(whole.cell, state.cell, rtol=2e-3, atol=1e-6)
 
 
-# What the page says of each step length, against 1 s: the worst pack's loss and the mean.
+@pytest.fixture(scope="module")
+def second_by_second(fleet_of: FleetOf) -> tuple[FleetConfig, FleetTruth]:
+    config = fleet_of(2, period_second=1)
+    return config, run(config, 14)[0]
+
+
+# What docs/twin.md says of each step length, with a margin: the worst pack's loss and the mean.
 @pytest.mark.parametrize(
-    ("period", "worst", "mean"), [(10, 0.001, 0.0005), (60, 0.03, 0.01), (3600, 0.03, 0.01)]
+    ("period", "worst", "mean"), [(10, 5e-4, 1e-4), (60, 0.02, 5e-3), (3600, 0.02, 5e-3)]
 )
 def test_ageing_does_not_depend_on_the_time_step(
-    fleet_of: FleetOf, period: int, worst: float, mean: float
+    second_by_second: tuple[FleetConfig, FleetTruth], period: int, worst: float, mean: float
 ) -> None:
-    reference, _ = run(_second_by_second(fleet_of), 14)
-    told, _ = run(replace(_second_by_second(fleet_of), period_second=period), 14)
+    config, reference = second_by_second
+    told, _ = run(replace(config, period_second=period), 14)
     off = loss(told) / loss(reference) - 1.0
     assert np.abs(off).max() < worst
     assert abs(off.mean()) < mean
-    assert told.calendar_loss_fraction == pytest.approx(reference.calendar_loss_fraction, rel=worst)
-
-
-def _second_by_second(fleet_of: FleetOf) -> FleetConfig:
-    return fleet_of(2, period_second=1)
+    assert told.calendar_loss_fraction == pytest.approx(reference.calendar_loss_fraction, rel=5e-3)
+    smooth = np.r_[4:10]  # home, peak, standby
+    assert np.abs(off[smooth]).max() < 2e-3
 
 
 def test_an_hour_a_step_ages_a_year_as_a_minute_a_step_does(fleet_of: FleetOf) -> None:
     told, seen = run(fleet_of(3), 365)
     fine, right = run(fleet_of(3, period_second=60), 365)
-    assert loss(told) == pytest.approx(loss(fine), rel=0.01)
+    assert loss(told) == pytest.approx(loss(fine), rel=0.005)
     assert told.resistance_ohm == pytest.approx(fine.resistance_ohm, rel=0.01)
     assert seen.discharging_energy_wh == pytest.approx(right.discharging_energy_wh, rel=0.01)
     assert seen.mean_surface_temperature_celsius == pytest.approx(

@@ -29,7 +29,7 @@ def test_the_compiled_walk_of_a_fleet_is_the_walk(
     config = fleet_of(
         1, chemistry=chemistry, period_second=period, seed=seed, soh_fraction=soh, charge_rate=0.3
     )
-    second = 5000 if period < 60 else 90_000
+    second = min(120 * period, 90_000)
     walks = [
         walked(walk, config, begin=begin, second=second, seed=seed)
         for walk in (fleet_walk.walk, fleet_kernel.walk)

@@ -31,8 +31,10 @@ _HOLD_SECOND: Final = c.HOLD_SECOND
 _COLDEST: Final = c.COLDEST
 _PER_CELSIUS: Final = c.PER_CELSIUS
 _DAY: Final = DAY_SECOND
-# A division by zero gives infinity, as in NumPy; the check for it would cost a quarter of the time.
-_jit: Final = njit(cache=True, nogil=True, error_model="numpy", inline="always")
+# Division by zero gives infinity, as in NumPy, and arrays are lent, not counted: every array that
+# goes in belongs to the caller, and none is made here. Both checks would double the time.
+_OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+_jit: Final[Callable[..., Any]] = njit(cache=True, **_OPTIONS)
 
 
 def _place_raw(scaled: float, count: int) -> tuple[int, float]:
@@ -102,6 +104,20 @@ def _wanted_raw(  # noqa: PLR0917  compiled calls take no keywords
 
 
 _wanted: Callable[..., float] = _jit(_wanted_raw)
+
+
+def _load_raw(  # noqa: PLR0917  compiled calls take no keywords
+    asked: float, pieces: np.ndarray, piece: int, rough: np.ndarray, step: int, number: Numbers
+) -> tuple[float, float, float]:
+    mean, roughness = max(asked, -number.discharge_ampere), pieces[_ROUGHNESS, piece]
+    if roughness == 0.0:
+        return mean, 0.0, 0.0
+    if step >= 0:
+        return mean * (1.0 + roughness * rough[step % len(rough)]), 0.0, 0.0
+    return mean, -mean * pieces[_EXCESS, piece], (roughness * mean) ** 2
+
+
+_load: Callable[..., tuple[float, float, float]] = _jit(_load_raw)
 
 
 def _bounded_raw(  # noqa: PLR0917  compiled calls take no keywords
@@ -188,7 +204,8 @@ def _pace_raw(decay: np.ndarray, number: Numbers, air_factor: float, second: int
     decay[3] = (1.0 - decay[0]) * number.fast_second / second
     decay[4] = (1.0 - decay[1]) * number.slow_second / second
     decay[5] = (1.0 - decay[2]) / (pace * second)
-    decay[6] = number.watt_per_kelvin * air_factor
+    decay[6] = 1.0 / (number.watt_per_kelvin * air_factor)
+    decay[7], decay[8] = second / 3600.0, second / _DAY
 
 
 _pace: Callable[..., None] = _jit(_pace_raw)
@@ -204,21 +221,22 @@ def _move_raw(  # noqa: PLR0917  compiled calls take no keywords
     asked: float,
     extra: float,
     variance: float,
-    capacity: float,
+    per_ah: float,
     resistance: float,
     low_soc: float,
     air: float,
     second: int,
     number: Numbers,
 ) -> None:
-    hours, soc, before = second / 3600.0, own[_SOC], open_voltage(ocv, own[_SOC])
+    hours, soc, before = decay[7], own[_SOC], open_voltage(ocv, own[_SOC])
+    fraction = hours * per_ah
     row, part = _place((own[_CELSIUS] - _COLDEST) * _PER_CELSIUS, len(by_celsius))
     warm = by_celsius[row, 0] + part * (by_celsius[row + 1, 0] - by_celsius[row, 0])
     factor = resistance * own[_RESISTANCE_FACTOR] * warm
     idle = decay[0] * own[_FAST] + decay[1] * own[_SLOW]
     ohm = number.fast_ohm * (1.0 - decay[0]) + number.slow_ohm * (1.0 - decay[1])
     ohm = factor * (ohm + number.ohmic_ohm)
-    current = _bounded(asked, soc, idle, ohm, ocv, hours / capacity, low_soc, number)
+    current = _bounded(asked, soc, idle, ohm, ocv, fraction, low_soc, number)
     if asked < 0.0:
         served = current / asked
         extra *= served
@@ -230,14 +248,14 @@ def _move_raw(  # noqa: PLR0917  compiled calls take no keywords
     over += (own[_FAST] - fast) * decay[3] + (own[_SLOW] - slow) * decay[4]
     own[_FAST] = fast + (own[_FAST] - fast) * decay[0]
     own[_SLOW] = slow + (own[_SLOW] - slow) * decay[1]
-    middle = min(max(soc + 0.5 * current * hours / capacity, 0.0), 1.0)
-    own[_SOC] = min(max(soc + current * hours / capacity, 0.0), 1.0)
+    middle = min(max(soc + 0.5 * current * fraction, 0.0), 1.0)
+    own[_SOC] = min(max(soc + current * fraction, 0.0), 1.0)
     lost = variance * factor * number.rough_ohm
-    rest = air + (current * over + lost) / decay[6]
+    rest = air + (current * over + lost) * decay[6]
     gap = own[_CELSIUS] - rest
     own[_CELSIUS] = rest + gap * decay[2]
     mean = rest + gap * decay[5]
-    _expose(own, by_soc, by_celsius, middle, mean, second / _DAY, extra * hours * 0.5 / capacity)
+    _expose(own, by_soc, by_celsius, middle, mean, decay[8], 0.5 * extra * fraction)
     watt = current * (open_voltage(ocv, middle) + over) + lost
     _sum(got, current, watt, 0.5 * extra * hours, before, hours)
     got[_CELSIUS_SECOND] += mean * second
@@ -271,6 +289,7 @@ def _go_raw(  # noqa: PLR0917  compiled calls take no keywords
     turn: np.ndarray,
     turns: int,
     got: np.ndarray,
+    decay: np.ndarray,
     pack: int,
     packs: Packs,
     policy: Policy,
@@ -282,7 +301,7 @@ def _go_raw(  # noqa: PLR0917  compiled calls take no keywords
     stop: int,
     period: int,
 ) -> int:
-    number, decay, pieces, lengths = course.number, np.empty(7), course.piece, course.piece_second
+    number, pieces, lengths = course.number, course.piece, course.piece_second
     ocv, nmc, rough = course.ocv, course.nmc, course.rough
     by_soc, by_celsius = course.by_soc, course.by_celsius
     year, offset = course.air[packs.climate[pack]], packs.air_offset_celsius[pack]
@@ -291,34 +310,37 @@ def _go_raw(  # noqa: PLR0917  compiled calls take no keywords
     rate, air_factor = policy.charge_rate_per_hour[pack], policy.air_factor[pack]
     swing, first_day = packs.rough_phase[pack], begin // _DAY
     first, last = course.first[packs.duty[pack]], course.first[packs.duty[pack] + 1]
-    now, paced = begin, 0
+    now, paced, midnight = begin, 0, begin
+    capacity, per_ah, load, here, slope, hour_begins, hour_ends = new, 1.0, 1.0, 0.0, 0.0, 0.0, -1.0
     while now < stop:
         second = min(left, period, stop - now)
         if second != paced:
             _pace(decay, number, air_factor, second)
             paced = second
-        capacity, asked, extra, variance = (
-            new * own[_CAPACITY_FACTOR],
-            pieces[_AMPERE, piece],
-            0.0,
-            0.0,
-        )
+        if now >= midnight:
+            load = use[now // _DAY - first_day, pack]
+            midnight = (now // _DAY + 1) * _DAY
+            capacity = new * own[_CAPACITY_FACTOR]
+            per_ah = 1.0 / capacity
+        asked, extra, variance = pieces[_AMPERE, piece], 0.0, 0.0
         if asked > 0.0:
             target = min(pieces[_TARGET, piece], high_soc)
             asked = _wanted(own[_SOC], target, capacity, left, rate, number)
         elif asked < 0.0:
-            asked = max(asked * use[now // _DAY - first_day, pack], -number.discharge_ampere)
-            roughness = pieces[_ROUGHNESS, piece]
-            if roughness > 0.0 and second <= _HOLD_SECOND:
-                asked *= 1.0 + roughness * rough[(now // _HOLD_SECOND + swing) % len(rough)]
-            elif roughness > 0.0:
-                extra, variance = -asked * pieces[_EXCESS, piece], (roughness * asked) ** 2
-        hours = (course.year_second + now + 0.5 * second) / 3600.0
-        hour = int(hours)
-        here, there = year[hour % len(year)], year[(hour + 1) % len(year)]
-        air = here + (hours - hour) * (there - here) + offset
+            step = now // _HOLD_SECOND + swing if second <= _HOLD_SECOND else -1
+            asked, extra, variance = _load(asked * load, pieces, piece, rough, step, number)
+        middle = course.year_second + now + 0.5 * second
+        if middle >= hour_ends:
+            hour = int(middle / 3600.0)
+            here, there = year[hour % len(year)] + offset, year[(hour + 1) % len(year)] + offset
+            slope, hour_begins, hour_ends = (
+                (there - here) / 3600.0,
+                3600.0 * hour,
+                3600.0 * hour + 3600.0,
+            )
+        air = here + (middle - hour_begins) * slope
         _move(
-            own, got, decay, ocv, by_soc, by_celsius, asked, extra, variance, capacity,
+            own, got, decay, ocv, by_soc, by_celsius, asked, extra, variance, per_ah,
             resistance, low_soc, air, second, number,
         )  # fmt: skip
         turns = _turn(turn, turns, own, nmc, number)
@@ -361,17 +383,20 @@ def _walk_raw(  # noqa: PLR0917  compiled calls take no keywords
     use: np.ndarray,
     piece: np.ndarray,
     left: np.ndarray,
+    own: np.ndarray,
+    turns: np.ndarray,
+    got: np.ndarray,
+    decay: np.ndarray,
     begin: int,
     stop: int,
     period: int,
 ) -> None:
-    own, got, turns = np.empty(len(cell)), np.empty(len(sums)), np.empty(len(turn))
     for pack in range(cell.shape[1]):
         _copy(cell, pack, own)
         _copy(sums, pack, got)
         _copy(turn, pack, turns)
         turn_count[pack] = _go(
-            own, turns, turn_count[pack], got, pack, packs, policy, course, use,
+            own, turns, turn_count[pack], got, decay, pack, packs, policy, course, use,
             piece[pack], left[pack], begin, stop, period,
         )  # fmt: skip
         _paste(own, cell, pack)
@@ -400,4 +425,5 @@ def walk(
     piece, into = c.place(packs, course, np.full(cell.shape[1], begin_second, dtype=np.int64))
     left = course.piece_second[piece] - into
     times = int(begin_second), int(stop_second), int(period_second)
-    _walk(cell, turn, turn_count, sums, packs, policy, course, use, piece, left, *times)
+    rows = [np.empty(count) for count in (len(cell), len(turn), len(sums), 9)]
+    _walk(cell, turn, turn_count, sums, packs, policy, course, use, piece, left, *rows, *times)
