@@ -36,12 +36,14 @@ def trace(solution: Any, every: float) -> dict[str, list[float]]:
     }
 
 
-def discharged(words: list[str], thermal: str = "isothermal", celsius: float = 25.0) -> Any:
+def discharged(words: list[str], *, warms: str = "", celsius: float = 25.0) -> Any:
     """A run of the Doyle-Fuller-Newman model from full."""
     values = pybamm.ParameterValues("Chen2020")
     values["Ambient temperature [K]"] = values["Initial temperature [K]"] = celsius + 273.15
     simulation = pybamm.Simulation(
-        pybamm.lithium_ion.DFN({"thermal": thermal}),
+        pybamm.lithium_ion.DFN(
+            {"thermal": "lumped", "heat of mixing": warms} if warms else {"thermal": "isothermal"}
+        ),
         parameter_values=values,
         experiment=pybamm.Experiment(words, period="10 seconds"),
     )
@@ -82,7 +84,8 @@ def main() -> None:
     pybamm.set_logging_level("ERROR")
     pulses = ["Discharge at 1C for 3 minutes or until 2.5 V", "Rest for 40 minutes"] * 20
     before = cpu_second()
-    warm = discharged(["Discharge at 1C until 2.5 V", "Rest for 1 hour"], thermal="lumped")
+    full = ["Discharge at 1C until 2.5 V", "Rest for 1 hour"]
+    warm = discharged(full, warms="true")
     told = {
         "version": version("pybamm"),
         "cpu_s": cpu_second() - before,
@@ -90,7 +93,8 @@ def main() -> None:
         "pulses": trace(discharged(pulses), 10.0),
         "warm_pulses": trace(discharged(pulses, celsius=40.0), 10.0),
         "discharge": trace(warm, 10.0),
-        "half": trace(discharged(["Discharge at C/2 until 2.5 V"], thermal="lumped"), 10.0),
+        "half": trace(discharged(["Discharge at C/2 until 2.5 V"], warms="true"), 10.0),
+        "unmixed": trace(discharged(full, warms="false"), 10.0),
         "lump": lump(),
         "rest": {
             f"{celsius:g} °C, {soc:g}": rested(celsius, soc)
