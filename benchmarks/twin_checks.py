@@ -87,40 +87,39 @@ def driven(
     ampere: np.ndarray,
     celsius: np.ndarray,
     *,
-    soc: float,
+    soc: np.ndarray,
     capacity_ah: float,
-    second: np.ndarray,
+    second: np.ndarray | float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Voltage and temperature of one cell under a given current; `celsius` is the air's.
+    """Voltage and temperature of cells under given currents, a column each.
 
-    Without a lump the temperature is the one given.
+    `celsius` is the air's; without a lump it is the cells'.
     """
-    state = CircuitState(np.full(1, soc), np.zeros(1), np.zeros(1))
-    warm, volts, warmth = celsius[:1].copy(), np.empty(len(ampere)), np.empty(len(ampere))
+    state = CircuitState(soc, np.zeros(len(soc)), np.zeros(len(soc)))
+    warm, volts, warmth = celsius[0].copy(), np.empty(ampere.shape), np.empty(ampere.shape)
+    lengths = np.broadcast_to(second, ampere.shape)
     for index, current in enumerate(ampere):
         if thermal is None:
-            warm = celsius[index : index + 1]
-        factor = circuits.arrhenius(circuit.activation_joule_per_mole, warm)
-        state, volt = circuits.step(
+            warm = celsius[index]
+        state, volts[index] = circuits.step(
             circuit,
             state,
-            np.full(1, current),
-            factor,
-            capacity_ah=np.full(1, capacity_ah),
-            period_second=float(second[index]),
+            current,
+            circuits.arrhenius(circuit.activation_joule_per_mole, warm),
+            capacity_ah=np.full(len(soc), capacity_ah),
+            period_second=lengths[index],
         )
-        volts[index], warmth[index] = volt[0], warm[0]
         if thermal is not None:
-            over = volt - circuits.open_circuit_voltage(circuit, state.soc_fraction)
+            over = volts[index] - circuits.open_circuit_voltage(circuit, state.soc_fraction)
             warm = thermals.step(
-                thermal,
+                replace(thermal, neighbour_watt_per_kelvin=0.0),
                 warm,
                 current * over,
-                air_temperature_celsius=float(celsius[index]),
-                air_factor=np.ones(1),
-                period_second=float(second[index]),
+                air_temperature_celsius=celsius[index],
+                air_factor=np.ones(len(soc)),
+                period_second=lengths[index],
             )
-            warmth[index] = warm[0]
+        warmth[index] = warm
     return volts, warmth
 
 
@@ -190,9 +189,10 @@ def against_pybamm(told: dict[str, Any]) -> list[Row]:
     for name, words in (("discharge", "1 C"), ("half", "C/2")):
         time, volt, ampere, celsius = _trace(told[name])
         ours, warm = driven(
-            circuit, lump, ampere, np.full(len(time), 25.0), soc=1.0, capacity_ah=capacity,
-            second=np.full(len(time), 10.0),
+            circuit, lump, ampere[:, None], np.full((len(time), 1), 25.0), soc=np.ones(1),
+            capacity_ah=capacity, second=10.0,
         )  # fmt: skip
+        ours, warm = ours[:, 0], warm[:, 0]
         under = ampere < 0.0
         rmse = _rms(ours[under] - volt[under])
         hot, right = warm.max() - 25.0, celsius.max() - 25.0
@@ -246,23 +246,13 @@ def against_drives(*, quick: bool) -> list[Row]:
 
     soc = load("soc")
     runs = [run for run in soc.lg_runs() if run.fold >= 0]
+    learnt = [run for run in runs if run.name.endswith("Mixed1")]
+    others = [run for run in runs if run not in learnt]
     shipped = circuit_of(CHEMISTRIES["NMC"], 3.0)
-    blown = _cooling([run.record for run in runs if run.name.endswith("Mixed1")], shipped)
-    lumps = {"still": thermal_of(3.0), "blown": blown}
-    off: dict[str, list[tuple[int, float]]] = {
-        name: [] for name in ("shipped", "identified", "still", "blown")
-    }
-    for run in runs:
-        if run.name.endswith("Mixed1"):
-            continue
-        record = run.record
-        known = (record.current_ampere, record.temperature_celsius)
-        second = np.diff(record.unix_time_second, prepend=record.unix_time_second[0] - 1.0)
-        words = {"soc": float(record.soc_fraction[0]), "capacity_ah": soc.CAPACITY_AH}
-        volt, _ = driven(shipped, None, *known, second=second, **words)
-        off["shipped"].append((run.ambient_celsius, _rms(volt - record.voltage_volt)))
-        for name, lump in lumps.items():
-            off[name].append((run.ambient_celsius, _rms(_warmth(record, shipped, lump))))
+    volts, _ = _driven(others, shipped, None)
+    off = {"shipped": _off(others, volts, "voltage_volt"), "identified": []}
+    for name, lump in (("still", thermal_of(3.0)), ("blown", _cooling(learnt, shipped))):
+        off[name] = _off(others, _driven(others, shipped, lump)[1], "temperature_celsius")
     for fold in range(1 if quick else soc.FOLD_COUNT):
         model = identify(
             [r.record for r in runs if r.fold != fold] + soc.slow_curves(), soc.CAPACITY_AH
@@ -280,26 +270,39 @@ def against_drives(*, quick: bool) -> list[Row]:
     return [_by_ambient(*named[name], misses) for name, misses in off.items()]
 
 
-def _warmth(record: Any, circuit: Circuit, lump: Thermal) -> np.ndarray:
-    """How far the cell's temperature is off when the air is as cool as the cell was at first."""
-    second = np.diff(record.unix_time_second, prepend=record.unix_time_second[0] - 1.0)
-    air = np.full(len(second), record.temperature_celsius[0])
-    start = float(record.soc_fraction[0])
-    _, warm = driven(
-        circuit, lump, record.current_ampere, air, soc=start, capacity_ah=2.78, second=second
-    )
-    off: np.ndarray = warm - record.temperature_celsius
-    return off
+def _driven(
+    runs: Sequence[Any], circuit: Circuit, lump: Thermal | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """All runs side by side; the air is as warm as the cell was at first."""
+    shape = max(len(run.record) for run in runs), len(runs)
+    ampere, celsius, second = np.zeros(shape), np.zeros(shape), np.ones(shape)
+    for column, run in enumerate(runs):
+        record, length = run.record, len(run.record)
+        ampere[:length, column] = record.current_ampere
+        known = record.temperature_celsius
+        celsius[:, column] = known[0] if lump else np.pad(known, (0, shape[0] - length), "edge")
+        second[1:length, column] = np.diff(record.unix_time_second)
+    soc = np.array([run.record.soc_fraction[0] for run in runs])
+    return driven(circuit, lump, ampere, celsius, soc=soc, capacity_ah=2.78, second=second)
 
 
-def _cooling(records: Sequence[Any], circuit: Circuit) -> Thermal:
+def _off(runs: Sequence[Any], told: np.ndarray, name: str) -> list[tuple[int, float]]:
+    """The error of each run, with the chamber's temperature."""
+    return [
+        (run.ambient_celsius, _rms(told[: len(run.record), k] - getattr(run.record, name)))
+        for k, run in enumerate(runs)
+    ]
+
+
+def _cooling(runs: Sequence[Any], circuit: Circuit) -> Thermal:
     """The lump whose way to the air fits best: the chamber blows, still air is what is shipped."""
     still = thermal_of(3.0)
     tried = [
         replace(still, air_watt_per_kelvin=still.air_watt_per_kelvin * factor)
         for factor in (1.0, 4.0, 8.0, 12.0, 16.0, 24.0)
     ]
-    misses = [np.mean([_rms(_warmth(r, circuit, lump)) for r in records]) for lump in tried]
+    warmths = [_driven(runs, circuit, lump)[1] for lump in tried]
+    misses = [np.mean([m for _, m in _off(runs, w, "temperature_celsius")]) for w in warmths]
     return tried[int(np.argmin(misses))]
 
 

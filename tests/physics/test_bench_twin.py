@@ -71,13 +71,13 @@ def test_the_circuit_that_made_pulses_is_found_from_them(checks: ModuleType) -> 
 
     def trace(ampere: np.ndarray, second: float, celsius: float) -> dict[str, list[float]]:
         volts, _ = checks.driven(
-            true, None, ampere, np.full(len(ampere), celsius), soc=1.0, capacity_ah=5.0,
-            second=np.full(len(ampere), second),
+            true, None, ampere[:, None], np.full((len(ampere), 1), celsius), soc=np.ones(1),
+            capacity_ah=5.0, second=second,
         )  # fmt: skip
         time = np.arange(len(ampere)) * second
         return {
             "time_second": time.tolist(),
-            "voltage_volt": volts.tolist(),
+            "voltage_volt": volts[:, 0].tolist(),
             "current_ampere": ampere.tolist(),
             "temperature_celsius": [celsius] * len(ampere),
         }

@@ -31,6 +31,10 @@ _HOLD_SECOND: Final = c.HOLD_SECOND
 _COLDEST: Final = c.COLDEST
 _PER_CELSIUS: Final = c.PER_CELSIUS
 _DAY: Final = DAY_SECOND
+# What a step is worked out with: decays, means, pace; from _HOUR on, the hour of the air.
+_HOUR: Final = 9
+_PACE_COUNT: Final = 12
+_HOUR_SECOND: Final = 3600.0
 # Division by zero gives infinity, as in NumPy, and arrays are lent, not counted: every array that
 # goes in belongs to the caller, and none is made here. Both checks would double the time.
 _OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "nogil": True, "_nrt": False}
@@ -284,6 +288,20 @@ def _refresh_raw(
 _refresh: Callable[..., None] = _jit(_refresh_raw)
 
 
+def _air_raw(decay: np.ndarray, year: np.ndarray, second: float) -> float:
+    """The air between two hours of a climate, which are looked up once an hour. [°C]"""
+    since = second - decay[_HOUR]
+    if decay[_HOUR] < 0.0 or since >= _HOUR_SECOND:
+        hour = int(second / _HOUR_SECOND)
+        here, there = year[hour % len(year)], year[(hour + 1) % len(year)]
+        decay[_HOUR], decay[_HOUR + 1], decay[_HOUR + 2] = _HOUR_SECOND * hour, here, there - here
+        since = second - decay[_HOUR]
+    return float(decay[_HOUR + 1] + since * decay[_HOUR + 2] / _HOUR_SECOND)
+
+
+_air: Callable[[np.ndarray, np.ndarray, float], float] = _jit(_air_raw)
+
+
 def _go_raw(  # noqa: PLR0917  compiled calls take no keywords
     own: np.ndarray,
     turn: np.ndarray,
@@ -311,7 +329,7 @@ def _go_raw(  # noqa: PLR0917  compiled calls take no keywords
     swing, first_day = packs.rough_phase[pack], begin // _DAY
     first, last = course.first[packs.duty[pack]], course.first[packs.duty[pack] + 1]
     now, paced, midnight = begin, 0, begin
-    capacity, per_ah, load, here, slope, hour_begins, hour_ends = new, 1.0, 1.0, 0.0, 0.0, 0.0, -1.0
+    capacity, per_ah, load, decay[_HOUR] = new, 1.0, 1.0, -1.0
     while now < stop:
         second = min(left, period, stop - now)
         if second != paced:
@@ -329,16 +347,7 @@ def _go_raw(  # noqa: PLR0917  compiled calls take no keywords
         elif asked < 0.0:
             step = now // _HOLD_SECOND + swing if second <= _HOLD_SECOND else -1
             asked, extra, variance = _load(asked * load, pieces, piece, rough, step, number)
-        middle = course.year_second + now + 0.5 * second
-        if middle >= hour_ends:
-            hour = int(middle / 3600.0)
-            here, there = year[hour % len(year)] + offset, year[(hour + 1) % len(year)] + offset
-            slope, hour_begins, hour_ends = (
-                (there - here) / 3600.0,
-                3600.0 * hour,
-                3600.0 * hour + 3600.0,
-            )
-        air = here + (middle - hour_begins) * slope
+        air = _air(decay, year, course.year_second + now + 0.5 * second) + offset
         _move(
             own, got, decay, ocv, by_soc, by_celsius, asked, extra, variance, per_ah,
             resistance, low_soc, air, second, number,
@@ -425,5 +434,5 @@ def walk(
     piece, into = c.place(packs, course, np.full(cell.shape[1], begin_second, dtype=np.int64))
     left = course.piece_second[piece] - into
     times = int(begin_second), int(stop_second), int(period_second)
-    rows = [np.empty(count) for count in (len(cell), len(turn), len(sums), 9)]
+    rows = [np.empty(count) for count in (len(cell), len(turn), len(sums), _PACE_COUNT)]
     _walk(cell, turn, turn_count, sums, packs, policy, course, use, piece, left, *rows, *times)
