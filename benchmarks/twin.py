@@ -116,6 +116,25 @@ def own_steps(runs: int) -> list[Figure]:
     return figures
 
 
+def step_errors() -> list[Figure]:
+    """How far the loss is off for the step: two packs a duty, 14 days against 1 s; worst pack."""
+
+    def lost(period: int) -> np.ndarray:
+        config = mixed(2 * len(DUTIES), period)
+        told = fleet.truth(config, fleet.step(config, fleet.start(config), 14 * _DAY)[0])
+        return told.calendar_loss_fraction + told.cycle_loss_fraction
+
+    right = lost(1)
+    smooth = np.repeat([duty.roughness == 0.0 for duty in DUTIES.values()], 2)
+    figures = []
+    for period in (10, 60, 3600):
+        off = np.abs(lost(period) / right - 1.0)
+        for name, share in (("", off), (".smooth", off[smooth])):
+            figure = f"twin.step_error.{period}s{name}"
+            figures.append(_figure(figure, share.max(), "1", data="worst pack, loss after 14 days"))
+    return figures
+
+
 def against_liionpack(peer: dict[str, Any] | None, circuit: Circuit | None, runs: int) -> Figure:
     """160 cells at 1 C for ten minutes."""
     fall = np.interp(np.arange(0, _DAY, 600), [0, 600, 1200, _DAY], [0.9, 0.9 - 1 / 6, 0.9, 0.9])
@@ -214,7 +233,7 @@ def run(*, quick: bool = False, peers: bool = False) -> dict[str, Any]:
     others = _peers(duty, climate, quick=quick) if peers else {}
     pybamm = others.pop("pybamm", None)
     circuit = checks.m50_circuit(pybamm) if pybamm else None
-    figures = own_steps(runs)
+    figures = own_steps(runs) + step_errors()
     figures.append(against_liionpack(others.get("liionpack"), circuit, runs))
     figures.append(against_simses(others.get("simses"), runs, quick=quick))
     years = 2 if quick and "blast" in others else 10

@@ -391,7 +391,7 @@ def against_nasa(folder: Path) -> list[Row]:
             still.append(_rms(1.0 - held.left))
             shipped.append(_rms(faded(held, Law()) - held.left))
         all_off += off
-        lost = float(np.mean([1.0 - c.left[-1] for c in cells]))
+        lost = [1.0 - float(c.left[-1]) for c in cells]
         law = laws[0]
         found.append(
             row(
@@ -399,7 +399,7 @@ def against_nasa(folder: Path) -> list[Row]:
                 f"nasa_pcoe, {name}, {len(cells)} cells, each left out",
                 text=f"NASA {name}: {np.mean(off):.2%} of the first capacity RMS"
                 f" (law as shipped {np.mean(shipped):.2%}, no fade {np.mean(still):.2%}; lost in"
-                f" the end {lost:.1%}; {_told(law)};"
+                f" the end {np.mean(lost):.1%}, {min(lost):.0%} to {max(lost):.0%}; {_told(law)};"
                 f" {sum(c.broken_count for c in cells)} broken tests left out)",
             )
         )  # fmt: skip

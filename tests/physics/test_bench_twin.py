@@ -110,3 +110,12 @@ def test_a_law_is_found_again_from_cells_that_it_aged(checks: ModuleType) -> Non
     found = checks.fit(cells[:2])
     assert checks.faded(cells[2], found) == pytest.approx(cells[2].left, abs=1e-3)
     assert found.cycle_power == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_error_of_a_step_is_told_for_rough_and_for_smooth_duties(bench: ModuleType) -> None:
+    told = {figure["name"]: figure["value"] for figure in bench.step_errors()}
+    assert set(told) == {
+        f"twin.step_error.{period}s{kind}" for period in (10, 60, 3600) for kind in ("", ".smooth")
+    }
+    assert all(told[f"twin.step_error.{p}s.smooth"] < 2e-3 for p in (10, 60, 3600))
+    assert told["twin.step_error.10s"] < 5e-4 < told["twin.step_error.3600s"] < 0.01

@@ -77,7 +77,7 @@ def second_by_second(fleet_of: FleetOf) -> tuple[FleetConfig, FleetTruth]:
 
 # What docs/twin.md says of each step length, with a margin: the worst pack's loss and the mean.
 @pytest.mark.parametrize(
-    ("period", "worst", "mean"), [(10, 5e-4, 1e-4), (60, 0.02, 5e-3), (3600, 0.02, 5e-3)]
+    ("period", "worst", "mean"), [(10, 5e-4, 1e-4), (60, 6e-3, 2e-3), (3600, 8e-3, 3e-3)]
 )
 def test_ageing_does_not_depend_on_the_time_step(
     second_by_second: tuple[FleetConfig, FleetTruth], period: int, worst: float, mean: float
@@ -95,7 +95,7 @@ def test_ageing_does_not_depend_on_the_time_step(
 def test_an_hour_a_step_ages_a_year_as_a_minute_a_step_does(fleet_of: FleetOf) -> None:
     told, seen = run(fleet_of(3), 365)
     fine, right = run(fleet_of(3, period_second=60), 365)
-    assert loss(told) == pytest.approx(loss(fine), rel=0.005)
+    assert loss(told) == pytest.approx(loss(fine), rel=0.01)
     assert told.resistance_ohm == pytest.approx(fine.resistance_ohm, rel=0.01)
     assert seen.discharging_energy_wh == pytest.approx(right.discharging_energy_wh, rel=0.01)
     assert seen.mean_surface_temperature_celsius == pytest.approx(

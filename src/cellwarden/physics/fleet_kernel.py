@@ -242,9 +242,7 @@ def _move_raw(  # noqa: PLR0917  compiled calls take no keywords
     ohm = factor * (ohm + number.ohmic_ohm)
     current = _bounded(asked, soc, idle, ohm, ocv, fraction, low_soc, number)
     if asked < 0.0:
-        served = current / asked
-        extra *= served
-        variance *= served * served
+        variance *= (current / asked) ** 2
         got[_UNSERVED_AH] += (current - asked) * hours
     drop = current * factor
     fast, slow = number.fast_ohm * drop, number.slow_ohm * drop

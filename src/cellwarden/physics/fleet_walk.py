@@ -186,7 +186,7 @@ def _move(cell: Grid, sums: Grid, fleet: _Fleet, taken: _Step) -> None:
     lost = asked.variance * served**2 * factor * number.rough_ohm
     air = _air(fleet.packs, course, taken.now + 0.5 * second)
     mean = _warm_up(cell, fleet, current * over + lost, air, second)
-    extra = 0.5 * asked.extra_ampere * served * hours
+    extra = 0.5 * asked.extra_ampere * hours  # brakes charge an empty pack, too
     _expose(cell, course, (middle, mean), second, extra / capacity)
     watt = current * (_ocv(course, middle) + over) + lost
     _sum(sums, (current, watt), (extra, before), hours)
