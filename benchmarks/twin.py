@@ -298,7 +298,10 @@ def _compared(figure: Figure) -> str:
                     "full_cycle_count", "rmse_volt", "years")
         if key in figure
     }  # fmt: skip
-    said = figure["peer_says"] or "not run: --peers"
+    said = (
+        figure["peer_says"]
+        or "not run (--peers runs it): the time is an earlier one, of another machine"
+    )
     return f"{who}: {figure['value']:,} times; own {figure['own_cpu_s']:g} s, {ours}; peer {said}"
 
 

@@ -38,6 +38,7 @@ SUM_ROWS: Final = 12
 TURN_COUNT: Final = 24  # open turns that are kept; a 25th makes the oldest range a half cycle
 HOLD_SECOND: Final = 10  # a rough load stays as it is for so long
 _ROUGH_SECOND: Final = 300  # over which its swings cancel
+_ROUGH_STREAM: Final = 2**32  # apart from those of `sensing` and `fleet`
 _ROUGH_LENGTH: Final = 7200  # its steps before they come again
 COLDEST: Final = -40.0
 PER_CELSIUS: Final = 10  # steps of the temperature tables
@@ -112,7 +113,7 @@ def rough_load(seed: int) -> Float64[np.ndarray, " step"]:
     """Swings of a rough load: mean 0 over each 300 s, standard deviation 1."""
     width = _ROUGH_SECOND // HOLD_SECOND
     generator = np.random.Generator(
-        np.random.Philox(key=np.array([seed % 2**64, 2**32], np.uint64))
+        np.random.Philox(key=np.array([seed % 2**64, _ROUGH_STREAM], np.uint64))
     )
     drawn = np.clip(generator.standard_normal((_ROUGH_LENGTH // width, width)), -2.5, 2.5)
     drawn -= drawn.mean(axis=1, keepdims=True)

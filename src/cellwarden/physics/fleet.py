@@ -39,7 +39,7 @@ __all__ = [
     "truth",
 ]
 
-_USE, _NOISE, _SPREAD = range(16, 19)  # streams, apart from those of `sensing`
+_USE, _NOISE, _SPREAD, _CHANCE = 16, 17, 18, 32  # streams, apart from those of `sensing`
 _BLOCK_DAY: Final = sensing.BLOCK
 _MOST_USE: Final = 3.0
 
@@ -118,7 +118,7 @@ def _model(config: FleetConfig) -> _Model:
     duty = np.repeat([duties.index(g.duty) for g in groups], sizes)
     normal = np.clip(_drawn(config, _SPREAD, 0, 6), -3.0, 3.0)
     chance = np.random.Generator(
-        np.random.Philox(key=np.array([config.seed % 2**64, 32], np.uint64))
+        np.random.Philox(key=np.array([config.seed % 2**64, _CHANCE], np.uint64))
     )
     days = np.array([d.stop_second[-1] // DAY_SECOND for d in duties])[duty]
     shift = np.floor(chance.random(count) * days).astype(np.int64) * DAY_SECOND
