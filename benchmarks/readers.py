@@ -29,6 +29,7 @@ import numpy as np
 
 HERE: Final = Path(__file__).parent
 _DATA: Final = "generated Arbin text, 500 cycles × 1,000 points, seed 7"
+_PEERS: Final = ("cellpy", "polars", "pyprobe")
 _GROWTH_ROWS: Final = (500_000, 1_000_000, 2_000_000, 5_000_000)
 _PIECES_ROWS: Final = (5_000_000, 50_000_000)
 # Measured by us in 2026-11 on the same kind of file; it has no release that could be pinned.
@@ -201,11 +202,7 @@ def _figure(
 
 def _peers(path: Path, runs: int) -> dict[str, Any]:
     environment = load("peers/environment")
-    return {who: environment.measure(who, str(path), str(runs)) for who in _named()}
-
-
-def _named() -> list[str]:
-    return sorted(folder.parent.name for folder in HERE.glob("peers/*/measure.py"))
+    return {who: environment.measure(who, str(path), str(runs)) for who in _PEERS}
 
 
 def _seconds(others: dict[str, Any]) -> dict[str, float]:

@@ -36,6 +36,7 @@ def measure(peer: str, *arguments: str, second: float = 600.0) -> dict[str, Any]
     script = FOLDER / peer / "measure.py"
     line = [str(_python(peer)), str(script), *arguments]
     environment = {name: v for name, v in os.environ.items() if not name.startswith("PYTHON")}
+    environment["PYBAMM_DISABLE_TELEMETRY"] = "true"  # it asks, and would send
     ended = subprocess.run(
         line, capture_output=True, text=True, timeout=second, check=False, env=environment,
         cwd=script.parent,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellwarden.physics import aging as agings
-from cellwarden.physics.aging import Stress
+from cellwarden.physics.aging import Aging, Law, Stress
 
 
 def stress(
@@ -66,3 +66,52 @@ def test_nothing_that_happens_makes_a_cell_younger() -> None:
         assert after.capacity_factor[0] <= aging.capacity_factor[0]
         assert after.resistance_factor[0] >= aging.resistance_factor[0]
         aging = after
+
+
+LAW = Law(0.7, 1.3, 0.6, 0.8)
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 50.0)), min_size=1, max_size=10))
+def test_the_sums_of_a_law_do_not_care_for_the_order(met: list[tuple[float, float]]) -> None:
+    def aged(course: list[tuple[float, float]]) -> np.ndarray:
+        sums = np.zeros((4, 1))
+        for soc, celsius in course:
+            at, warm = np.array([soc]), agings.warmth(LAW, np.array([celsius]))
+            time, use = agings.calendar_exposure(LAW, at), agings.cycle_exposure(LAW, at, 0.5)
+            sums += np.stack([time[0] * warm[0], time[1] * warm[1], *use])
+        return agings.age_of(LAW, sums).capacity_factor
+
+    assert aged(met) == pytest.approx(aged(met[::-1]), rel=1e-9)
+
+
+def test_the_sums_of_the_source_s_law_are_its_steps() -> None:
+    law, at, celsius = Law(), np.array([0.7]), np.array([30.0])
+    warm = agings.warmth(law, celsius)
+    time, use = agings.calendar_exposure(law, at), agings.cycle_exposure(law, at, 0.6)
+    sums = np.stack(
+        [200.0 * time[0] * warm[0], 200.0 * time[1] * warm[1], *(90.0 * u for u in use)]
+    )
+    told = agings.age_of(law, sums)
+    right = agings.step(agings.fresh(1), stress(200.0, 0.7, 30.0, 90.0, 0.6), 1.0)
+    for name in Aging.__slots__:
+        assert getattr(told, name) == pytest.approx(getattr(right, name), rel=1e-9), name
+
+
+def test_another_power_keeps_the_loss_after_a_year_and_after_a_hundred_cycles() -> None:
+    at, celsius = np.array([0.5]), np.array([25.0])
+    told = []
+    for law in (Law(), Law(calendar_power=1.0, cycle_power=1.0)):
+        time = 365.0 * agings.calendar_exposure(law, at)[0] * agings.warmth(law, celsius)[0]
+        use = 100.0 * agings.cycle_exposure(law, at, 0.8)[0]
+        told.append(agings.age_of(law, np.stack([time, 0.0 * time, use, 0.0 * use])))
+    assert told[0].calendar_loss_fraction == pytest.approx(told[1].calendar_loss_fraction)
+    assert told[0].cycle_loss_fraction == pytest.approx(told[1].cycle_loss_fraction)
+
+
+@given(st.floats(0.5, 1.0), st.floats(0.3, 1.0), st.floats(0.3, 1.0))
+def test_sums_of_an_age_give_that_age_again(soh: float, calendar: float, cycle: float) -> None:
+    law = Law(1.0, 1.0, calendar, cycle)
+    aging = agings.fresh(3, soh)
+    again = agings.age_of(law, agings.exposure_of(law, aging))
+    assert again.capacity_factor == pytest.approx(aging.capacity_factor, rel=1e-9)
+    assert again.resistance_factor == pytest.approx(aging.resistance_factor, rel=1e-9)

@@ -6,6 +6,7 @@ datasets.describe("severson_lfp").faults
 datasets.splits("severson_lfp")["train"]
 datasets.load("eis_lco", "eis")
 datasets.rows("soh_features", "train", "XJTU 3C")
+duties.duty_named("personal_ev_combined")  # from cellwarden.datasets import duties
 """
 
 from cellwarden.datasets.catalogue import (

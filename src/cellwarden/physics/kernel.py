@@ -15,7 +15,7 @@ from cellwarden.physics.circuit import Circuit
 from cellwarden.physics.row import DEPTH_SECOND, Rows, Rule
 from cellwarden.physics.thermal import Thermal
 
-__all__ = ["advance"]
+__all__ = ["advance", "open_slope", "open_voltage"]
 
 _ZERO: Final = ABSOLUTE_ZERO_CELSIUS
 _GAS: Final = GAS_CONSTANT
@@ -34,8 +34,8 @@ def _slope_raw(table: np.ndarray, soc: float) -> float:
     return float((table[left + 1] - table[left]) * (len(table) - 1))
 
 
-_ocv: Callable[[np.ndarray, float], float] = njit(cache=True)(_ocv_raw)
-_slope: Callable[[np.ndarray, float], float] = njit(cache=True)(_slope_raw)
+open_voltage: Callable[[np.ndarray, float], float] = njit(cache=True)(_ocv_raw)
+open_slope: Callable[[np.ndarray, float], float] = njit(cache=True)(_slope_raw)
 
 
 def _factors_raw(state: np.ndarray, cells: np.ndarray, activation: float) -> np.ndarray:
@@ -62,8 +62,8 @@ def _window_raw(  # noqa: PLR0917  compiled calls take no keywords
     ohm = ohmic + fast_ohm * (1.0 - fast) + slow_ohm * (1.0 - slow)
     for cell in range(state.shape[1]):
         soc = state[0, cell]
-        idle = _ocv(table, soc) + fast * state[1, cell] + slow * state[2, cell]
-        rise = _slope(table, soc) * rule.period_second / 3600.0
+        idle = open_voltage(table, soc) + fast * state[1, cell] + slow * state[2, cell]
+        rise = open_slope(table, soc) * rule.period_second / 3600.0
         total = factor[cell] * ohm + cells[2, cell] + rise / cells[0, cell]
         ceiling = min(ceiling, (rule.high_volt - idle) / total)
         floor = max(floor, (rule.low_volt - idle) / total)
@@ -115,7 +115,7 @@ def _cells_raw(  # noqa: PLR0917  compiled calls take no keywords
     ohmic, fast_ohm, slow_ohm, fast, slow = constants
     hours, toward = period / 3600.0, min(period / _DEPTH, 1.0)
     for cell in range(state.shape[1]):
-        ocv = _ocv(table, state[0, cell])
+        ocv = open_voltage(table, state[0, cell])
         leak = ocv * cells[3, cell]
         through = current - leak - ocv * cells[4, cell]
         drop = through * factor[cell]
@@ -124,7 +124,7 @@ def _cells_raw(  # noqa: PLR0917  compiled calls take no keywords
         state[1, cell] = fast * state[1, cell] + (1.0 - fast) * fast_ohm * drop
         state[2, cell] = slow * state[2, cell] + (1.0 - slow) * slow_ohm * drop
         over = state[1, cell] + state[2, cell] + ohmic * drop
-        volts[cell] = _ocv(table, soc) + over + current * cells[2, cell]
+        volts[cell] = open_voltage(table, soc) + over + current * cells[2, cell]
         heat[cell] = through * over + ocv * leak + current * current * cells[2, cell]
         state[4, cell] += soc
         state[6, cell] += abs(through) * hours / cells[0, cell]
