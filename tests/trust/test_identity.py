@@ -343,3 +343,12 @@ def test_a_key_comes_back_and_other_keys_and_bytes_do_not_pass_for_one() -> None
 
 def test_the_fleet_of_the_tests_is_believed() -> None:
     assert fleet().roots.check(fleet().hub.certificate, utc(NOW)).kind == "hub"
+
+
+def test_a_certificate_whose_serial_number_is_not_positive_is_none() -> None:
+    encoded = bytearray(device().certificate.public_bytes(Encoding.DER))
+    serial = device().certificate.serial_number.to_bytes(20, "big").lstrip(b"\0")
+    place = bytes(encoded).index(serial)
+    encoded[place] |= 0x80
+    with pytest.raises(DecodeError):
+        load_certificate(bytes(encoded))

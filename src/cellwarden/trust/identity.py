@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_pem_private_key,
 )
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
@@ -95,12 +96,17 @@ def load_certificate(pem: bytes) -> x509.Certificate:
     Raises:
         DecodeError: it is neither.
     """
+    wrong = DecodeError("not a certificate", hint="Give a PEM or DER file.")
+    armoured = pem.lstrip().startswith(b"-----")
+    load = x509.load_pem_x509_certificate if armoured else x509.load_der_x509_certificate
     try:
-        if pem.lstrip().startswith(b"-----"):
-            return x509.load_pem_x509_certificate(pem)
-        return x509.load_der_x509_certificate(pem)
-    except (ValueError, x509.InvalidVersion) as error:
-        raise DecodeError("not a certificate", hint="Give a PEM or DER file.") from error
+        certificate = load(pem)
+    # The warning is an error where warnings are: it is of a serial number, which is looked at here.
+    except (ValueError, x509.InvalidVersion, CryptographyDeprecationWarning) as error:
+        raise wrong from error
+    if certificate.serial_number <= 0:  # RFC 5280, 4.1.2.2
+        raise wrong
+    return certificate
 
 
 def thumbprint(certificate: x509.Certificate) -> bytes:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cellwarden.domain import Authenticity, check_name
 from cellwarden.errors import DecodeError, IdentityError, SealError, UsageError
 from cellwarden.trust.envelope import from_cbor, open_signed, sign, to_cbor
-from cellwarden.trust.identity import Identity, Roots, load_key, thumbprint, utc
+from cellwarden.trust.identity import Identity, Roots, load_certificate, load_key, thumbprint, utc
 from cellwarden.trust.keys import KeyStore, write_durably
 
 __all__ = [
@@ -234,10 +234,7 @@ def read_answer(
         IdentityError: the certificate is foreign, run out, revoked, or none of a pack.
     """
     parts = Answer.decode(answer)
-    try:
-        certificate = x509.load_der_x509_certificate(parts.certificate)
-    except ValueError as error:
-        raise DecodeError("the answer carries no certificate", hint=_ONCE) from error
+    certificate = load_certificate(parts.certificate)
     identity = roots.check(certificate, utc(unix_time_second))
     if identity.kind != "pack":
         raise IdentityError(
