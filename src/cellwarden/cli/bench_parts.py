@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -113,6 +114,22 @@ class Parts:
             text = json.dumps({"parts": parts}, indent=1, ensure_ascii=False)
             self.file.write_text(text + "\n", encoding="utf-8")
         return self.saved()
+
+    def main(
+        self, rows_of: Callable[[str, bool], Rows], run: Callable[[bool], dict[str, Any]]
+    ) -> None:
+        """What the script itself does: print one part's rows, save parts, or print all."""
+        parser = ArgumentParser()
+        parser.add_argument("--part", choices=self.names, help="the rows of one part alone")
+        parser.add_argument("--quick", action="store_true", help="fewer rows")
+        parser.add_argument("--soak", nargs="*", metavar="PART", help="save these, or all long")
+        given = parser.parse_args()
+        if given.soak is not None:
+            self.soak(given.soak)
+        elif given.part:
+            print(json.dumps({"rows": rows_of(given.part, given.quick)}))  # noqa: T201  for the caller
+        else:
+            print(json.dumps(run(given.quick)))  # noqa: T201  for the caller
 
     def _commit(self) -> str:
         asked = ["git", "-C", str(self.script.parent), "rev-parse", "HEAD"]
