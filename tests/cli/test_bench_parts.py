@@ -1,6 +1,8 @@
 """Parts of a long benchmark, with a script that really runs."""
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,23 @@ def test_a_part_that_fails_is_said_with_its_last_line(parts: Parts) -> None:
     broken = Parts(parts.script, ("broken",))
     with pytest.raises(UsageError, match="broken: it does not run"):
         broken.told()
+
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.mark.parametrize("name", ["health", "nets", "field", "hybrid", "transfer"])
+def test_the_long_parts_of_a_bench_are_saved_and_no_others(name: str) -> None:
+    described = importlib.util.spec_from_file_location(
+        f"bench_of_{name}", BENCHMARKS / f"{name}.py"
+    )
+    assert described is not None
+    assert described.loader is not None
+    module = importlib.util.module_from_spec(described)
+    sys.modules[described.name] = module  # a dataclass asks for its own module
+    described.loader.exec_module(module)
+    saved = module.PARTS.saved()
+    assert set(saved) == module.PARTS.long
+    for part in saved.values():
+        assert part.rows
+        assert len(part.commit) == 40
