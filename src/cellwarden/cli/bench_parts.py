@@ -14,7 +14,7 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,13 +106,11 @@ class Parts:
             raise UsageError(
                 f"no part {', '.join(sorted(wrong))}", hint=f"There are {', '.join(self.names)}."
             )
-        for name in names or sorted(self.long, key=self.names.index):
-            done = self._made([name], quick=False)[name]
-            date = datetime.now(UTC).date().isoformat()
-            whole = self.saved() | {name: replace(done, date=date, commit=self._commit())}
-            parts = {one: asdict(whole[one]) for one in self.names if one in whole}
-            text = json.dumps({"parts": parts}, indent=1, ensure_ascii=False)
-            self.file.write_text(text + "\n", encoding="utf-8")
+        todo = names or sorted(self.long, key=self.names.index)
+        with ThreadPoolExecutor(2) as pool:
+            running = {pool.submit(self._apart, name, quick=False): name for name in todo}
+            for done in as_completed(running):
+                self._save(running[done], done.result())
         return self.saved()
 
     def main(
@@ -130,6 +128,13 @@ class Parts:
             print(json.dumps({"rows": rows_of(given.part, given.quick)}))  # noqa: T201  for the caller
         else:
             print(json.dumps(run(given.quick)))  # noqa: T201  for the caller
+
+    def _save(self, name: str, part: Part) -> None:
+        date = datetime.now(UTC).date().isoformat()
+        whole = self.saved() | {name: replace(part, date=date, commit=self._commit())}
+        parts = {one: asdict(whole[one]) for one in self.names if one in whole}
+        text = json.dumps({"parts": parts}, indent=1, ensure_ascii=False)
+        self.file.write_text(text + "\n", encoding="utf-8")
 
     def _commit(self) -> str:
         asked = ["git", "-C", str(self.script.parent), "rev-parse", "HEAD"]
