@@ -114,7 +114,12 @@ def _by_window(parts: field.Parts, answer: Answer) -> list[dict[str, Any]]:
     below, above = np.concatenate(low), np.concatenate(high)
     judged = _Judged(
         error=np.abs(answer.mean - truth),
-        inside=(answer.low <= truth) & (truth <= answer.high),
+        # Nothing is inside or outside of an interval that is not there.
+        inside=np.where(
+            np.isfinite(answer.high - answer.low),
+            (answer.low <= truth) & (truth <= answer.high),
+            np.nan,
+        ),
         inside80=(below <= truth) & (truth <= above),
         reach=(answer.high - answer.low) / 2,
         reach80=(above - below) / 2,
