@@ -2,7 +2,6 @@
 
     cellwarden bench nets [--quick] [--json]
     python benchmarks/nets.py --part "MIT" [--who perceptron MiniRocket]     # a part alone
-    python benchmarks/nets.py --soak [CatBoost]     # run and save the long parts, or these
 
 Rules
 - Rows are tuned, fitted and scored as those of `cellwarden bench health`: whole cells left out, all
@@ -12,7 +11,7 @@ Rules
   batches, steps and cells to stop by, `SEEDS` seeds. `rise_share` is how often the state told for a
   test cell rises from a row to the next, cells in the order of their cycles.
 - A part is a process of its own with one thread, two at a time; `cpu_s` is tuning, fitting and
-  telling, after imports, what JAX compiles included. Long parts are told as `make soak` saved them.
+  telling, after imports, what JAX compiles included.
 """
 
 import argparse
@@ -55,21 +54,13 @@ TERMS: Final = {
 }
 _ABLATION: Final = "ablation "
 _ABLATED: Final = ("XJTU 2C", "TJU D1_NCA", "MIT")
-_BOOSTED: Final = "CatBoost"
-BOOSTED: Final = ("TJU D1_NCA", "MIT"), (_BOOSTED, "monotone CatBoost")
-PARTS: Final = Parts(
-    Path(__file__),
-    (*WHO, _BOOSTED, *(_ABLATION + batch for batch in _ABLATED)),
-    frozenset({_BOOSTED}),
-)
+PARTS: Final = Parts(Path(__file__), (*WHO, *(_ABLATION + batch for batch in _ABLATED)))
 
 
 def evaluated(name: str, whose: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The rows of one task, or those named."""
     if name.startswith(_ABLATION):
         return ablated(name.removeprefix(_ABLATION))
-    if name == _BOOSTED:
-        return [row for task in BOOSTED[0] for row in evaluated(task, BOOSTED[1])]
     task = _task(name)
     rows = []
     for who in whose or WHO[name]:
