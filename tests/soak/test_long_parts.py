@@ -1,4 +1,4 @@
-"""The long parts of the benches of battery health; rows are saved with commit, day and CPU time."""
+"""The long parts of benches; rows are saved with commit, day and CPU time."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BENCHES = ("health", "nets", "field", "hybrid", "transfer", "export")
+BENCHES = ("health",)
 
 
 @pytest.mark.soak
