@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellwarden.domain import CHEMISTRIES, Command, Frames
+from cellwarden.domain import CHEMISTRIES, CLOSED, OPEN, Command, Frames
 from cellwarden.errors import DecodeError, UsageError
 from cellwarden.physics import Fault, FaultKind, Twin, TwinConfig
 from cellwarden.physics import row as rows
@@ -32,7 +32,7 @@ def command(
     balance: tuple[bool, ...] = (),
     cooling: float = 0.0,
 ) -> Command:
-    return Command(closed, charge, discharge, balance, cooling)
+    return Command(CLOSED if closed else OPEN, charge, discharge, balance, cooling)
 
 
 def same_bits(left: Frames, right: Frames) -> bool:

@@ -130,6 +130,12 @@ def test_a_zip_of_several_files_names_them(tmp_path: Path) -> None:
     assert "Unpack it" in caught.value.hint
 
 
+def test_a_member_whose_name_is_damaged_away_is_no_file(tmp_path: Path) -> None:
+    path = archive(tmp_path, ("Qdamaged", b"x"), ("cell.csv", CSV))
+    path.write_bytes(path.read_bytes().replace(b"Qdamaged", b"\0damaged"))
+    assert len(read(path)) == 3000
+
+
 @pytest.mark.parametrize("name", ["../../out.csv", "/etc/out", "..", "a\\..\\out.csv", "x" * 400])
 def test_a_member_cannot_choose_where_it_is_unpacked(tmp_path: Path, name: str) -> None:
     path = archive(tmp_path, (name, CSV))

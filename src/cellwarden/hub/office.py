@@ -1,5 +1,6 @@
 """The right to write a lake's ledger: a lock in its catalog, and what voids it."""
 
+import contextlib
 import threading
 from typing import Any, Final
 
@@ -77,8 +78,12 @@ class CatalogLock:
             return None if row is None else row[0]
 
     def release(self) -> None:
-        """Let go of the lock, and of the connection that held it."""
+        """Let go of the lock, and of the connection that held it; free when this returns."""
         with self._mutex:
+            if self._session is not None:
+                # The server may take a while to see that a connection is gone.
+                with contextlib.suppress(psycopg.Error):
+                    self._session.execute("SELECT pg_advisory_unlock_all()")
             self._drop()
 
     def _drop(self) -> None:

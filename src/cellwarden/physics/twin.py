@@ -10,7 +10,7 @@ Rules
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -18,7 +18,7 @@ import cbor2
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from cellwarden.domain import Command, Frames, chemistry_named
+from cellwarden.domain import Command, Contactors, Frames, chemistry_named
 from cellwarden.errors import DecodeError, UsageError
 from cellwarden.physics import aging as agings
 from cellwarden.physics import row as rows
@@ -291,11 +291,13 @@ def _pack(array: np.ndarray) -> bytes:
 
 def _list(command: Command) -> list[object]:
     return [
-        command.contactors_closed,
+        list(astuple(command.contactors)),
         command.high_charge_current_ampere,
         command.high_discharge_current_ampere,
         list(command.balance),
         command.cooling_fraction,
+        command.charge_voltage_volt,
+        command.charge_current_ampere,
     ]
 
 
@@ -310,8 +312,8 @@ def _restore(config: TwinConfig, position: bytes) -> TwinState:
         fingerprint, given = fields["of"], fields["command"]
         command = None
         if given is not None:
-            closed, charge, discharge, balance, cooling = given
-            command = Command(closed, charge, discharge, tuple(balance), cooling)
+            contactors, charge, discharge, balance, *others = given
+            command = Command(Contactors(*contactors), charge, discharge, tuple(balance), *others)
         if fingerprint == _fingerprint(config):
             return TwinState(
                 int(fields["step"]),

@@ -134,8 +134,8 @@ def members(path: Path) -> tuple[str, ...]:
 
 
 def _content(archive: zipfile.ZipFile) -> tuple[str, ...]:
-    names = (item.filename for item in archive.infolist() if not item.is_dir())
-    return tuple(name for name in names if not _CLUTTER.search(name))
+    names = (item.filename for item in archive.infolist())  # a damaged one may be empty
+    return tuple(name for name in names if name[-1:] not in {"", "/"} and not _CLUTTER.search(name))
 
 
 def _packer(path: Path) -> Callable[[Path], Iterator[bytes]] | None:

@@ -1,7 +1,8 @@
 """Who is who: a local certificate authority, certificates, revocation.
 
 Names are SPIFFE IDs in the certificate's subject alternative name:
-`spiffe://DOMAIN/device/NAME`, `spiffe://DOMAIN/hub/NAME`, `spiffe://DOMAIN/operator/ROLE/NAME`.
+`spiffe://DOMAIN/device/NAME`, `spiffe://DOMAIN/hub/NAME`, `spiffe://DOMAIN/operator/ROLE/NAME`,
+`spiffe://DOMAIN/pack/NAME`.
 Keys are P-256, which secure elements and TPMs hold. Every check takes the time as an argument.
 """
 
@@ -41,7 +42,7 @@ __all__ = [
     "utc",
 ]
 
-Kind = Literal["device", "hub", "operator"]
+Kind = Literal["device", "hub", "operator", "pack"]
 _DOMAIN: Final = "cellwarden.local"
 _OURS: Final = f"spiffe://{_DOMAIN}/"
 # What a certificate that was tampered with makes the parser say, besides ValueError.
@@ -146,6 +147,8 @@ def _parse(uri: str) -> Identity:
                 return Identity("device", who)
             case ["hub", who]:
                 return Identity("hub", who)
+            case ["pack", who]:
+                return Identity("pack", who)
             case ["operator", role, who]:
                 return Identity("operator", who, role)
     raise _nobody()
