@@ -51,8 +51,13 @@ def figure(name: str, value: float, unit: str, data: str) -> dict[str, Any]:
 
 
 def _cases() -> list[tuple[Task, tuple[str, ...]]]:
-    """Tasks to explain, with the unit of each column that is a reading."""
-    life, pulse, soh = tasks.severson(), tasks.pulses("LMO_10Ah"), tasks.soh("TJU D1_NCA")
+    """Tasks to explain, with the unit of each column that is a reading.
+
+    What is measured, without what the tasks make of it: no points of a curve, no steps between
+    voltages, nothing of a cell's past.
+    """
+    life = _first(tasks.severson(), 14)
+    pulse, soh = _first(tasks.pulses("LMO_10Ah"), 22), _first(tasks.soh("TJU D1_NCA"), 17)
     readings = {"voltage_mean": "volt", "voltage_std": "volt"}
     readings |= {"current_mean": "ampere", "current_std": "ampere"}
     return [
@@ -60,6 +65,11 @@ def _cases() -> list[tuple[Task, tuple[str, ...]]]:
         (pulse, ("", *("volt",) * 21)),
         (soh, tuple(readings.get(name, "") for name in soh.columns)),
     ]
+
+
+def _first(task: Task, count: int) -> Task:
+    columns, features = task.columns[:count], task.features[:, :count]
+    return replace(task, columns=columns, features=features, choices={})
 
 
 def explained() -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
     cellwarden bench export [--json] [--quick]
     python benchmarks/export.py [--model NAME]
 
-State of health from a charge, MIT cells of `soh_features` on the published split (600 rows of the
+State of health from a charge, MIT cells of `soh_features` on the published split (800 rows of the
 training cells are learnt from), and the life of `severson_lfp` cells, likewise. Each algorithm is
 tuned as `cellwarden bench health` tunes it, made portable, exported, and each row of the test cells
 is told four times: by the library that fitted it, by the portable model, by ONNX Runtime and by C

@@ -1,30 +1,28 @@
 """State of health as the field gives it: parts of charges, definitions, imbalance, impedance.
 
     cellwarden bench field [--quick] [--json]
+    python benchmarks/field.py --part eis    # the rows of one part
+    python benchmarks/field.py --soak        # run and save the long parts
 
 Rules
 - Parts of charges (`health.field`) and spectra (`health.spectra`) are told by what was tuned,
   fitted and calibrated on other cells; the baselines stand beside on the same folds.
 - Errors are over rows, coverage is over cells. "Served" is what `field.refusals` lets through.
 - Definitions are measured, not told. What the twin shows is simulated and says so.
-- A part is a process of its own with one thread, two at a time.
+- A part is a process of its own with one thread, two at a time; long ones are as saved.
 """
 
-import argparse
 import itertools
-import json
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from cellwarden import datasets
+from cellwarden.cli.bench_parts import Parts, notes
 from cellwarden.domain import NotServed, Series, Table, chemistry_named
 from cellwarden.errors import UsageError
 from cellwarden.health import field, spectra
@@ -37,7 +35,9 @@ from cellwarden.health.scoring import Answer, carried, evaluate, score
 from cellwarden.health.task import Task
 from cellwarden.physics import Fault, FaultKind, Twin, TwinConfig
 
-PARTS: Final = ("lco", "lco.programme", "eis", "eis.absolute", "definitions", "imbalance")
+PARTS: Final = Parts(
+    Path(__file__), ("lco", "lco.programme", "eis", "eis.absolute", "definitions", "imbalance")
+)
 SEEN_BANDS: Final = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 SPAN_BANDS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 1.5)
 WORN: Final = 0.6  # of nominal; below it a cell is long past its use
@@ -114,7 +114,12 @@ def _by_window(parts: field.Parts, answer: Answer) -> list[dict[str, Any]]:
     below, above = np.concatenate(low), np.concatenate(high)
     judged = _Judged(
         error=np.abs(answer.mean - truth),
-        inside=(answer.low <= truth) & (truth <= answer.high),
+        # Nothing is inside or outside of an interval that is not there.
+        inside=np.where(
+            np.isfinite(answer.high - answer.low),
+            (answer.low <= truth) & (truth <= answer.high),
+            np.nan,
+        ),
         inside80=(below <= truth) & (truth <= above),
         reach=(answer.high - answer.low) / 2,
         reach80=(above - below) / 2,
@@ -299,13 +304,15 @@ def worked(name: str, *, quick: bool) -> list[dict[str, Any]]:
     Raises:
         UsageError: there is no such part.
     """
-    if name not in PARTS:
-        raise UsageError(f"there is no part {name}", hint=f"There are {', '.join(PARTS)}.")
+    if name not in PARTS.names:
+        raise UsageError(f"there is no part {name}", hint=f"There are {', '.join(PARTS.names)}.")
     if name.startswith("lco"):
-        return charges(by_programme=name.endswith("programme"), quick=quick)
-    if name.startswith("eis"):
-        return impedance(absolute=name.endswith("absolute"), quick=quick)
-    return meanings(quick=quick) if name == "definitions" else simulated()
+        rows = charges(by_programme=name.endswith("programme"), quick=quick)
+    elif name.startswith("eis"):
+        rows = impedance(absolute=name.endswith("absolute"), quick=quick)
+    else:
+        rows = meanings(quick=quick) if name == "definitions" else simulated()
+    return [{key: _plain(value) for key, value in row.items()} for row in rows]
 
 
 def _plain(value: object) -> object:
@@ -315,24 +322,12 @@ def _plain(value: object) -> object:
     return value
 
 
-def _apart(name: str, *, quick: bool) -> list[dict[str, Any]]:
-    """A part in a process of its own."""
-    command = [sys.executable, __file__, "--part", name, *(["--quick"] if quick else [])]
-    alone = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise UsageError(f"{name}: {lines[-1] if lines else done.returncode}", hint="Run it alone.")
-    return json.loads(done.stdout)["rows"]
-
-
 def run(*, quick: bool = False) -> dict[str, Any]:
     """All figures, as one object."""
-    names = [name for name in PARTS if not quick or name not in ("lco.programme", "eis.absolute")]
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda name: _apart(name, quick=quick), names))
-    rows = [row for part in found for row in part]
-    return {"figures": figures(rows), "rows": rows, "notes": lines(rows)}
+    left_out = ("lco.programme", "eis.absolute") if quick else ()
+    parts = PARTS.told([name for name in PARTS.names if name not in left_out], quick=quick)
+    rows = [row for part in parts.values() for row in part.dated()]
+    return {"figures": figures(rows), "rows": rows, "notes": [*lines(rows), *notes(parts)]}
 
 
 def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -485,15 +480,4 @@ def _number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--part", default="")
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args()
-    if given.part:
-        rows = [
-            {name: _plain(value) for name, value in row.items()}
-            for row in worked(given.part, quick=given.quick)
-        ]
-        print(json.dumps({"rows": rows}))
-    else:
-        print(json.dumps(run(quick=given.quick)))
+    PARTS.main(lambda part, quick: worked(part, quick=quick), lambda quick: run(quick=quick))

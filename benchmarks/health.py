@@ -1,9 +1,9 @@
 """Battery health by published protocols: every algorithm beside baselines and published figures.
 
     cellwarden bench health [--quick] [--json]
-    python benchmarks/health.py --task MIT     # the rows of one part
-    python benchmarks/health.py --page         # all parts, and write benchmarks/health.md
-    python benchmarks/health.py --page --only MIT HUST   # these anew, the others as saved
+    python benchmarks/health.py --part MIT     # the rows of one part
+    python benchmarks/health.py --soak [MIT HUST]   # run and save the long parts, or these
+    python benchmarks/health.py --page         # what the command prints, as benchmarks/health.md
 
 Rules
 - Every row is told by what was tuned, fitted and calibrated on other cells (`health.tuning`), the
@@ -11,31 +11,28 @@ Rules
 - The row `chosen on training cells` is one procedure: a candidate, or a mean of several
   (`health.blend`), picked inside each fold; single algorithms share its cross-validation.
 - A part is a process with one thread, two at a time; `cpu_s` is that of tuning, fitting and
-  telling, after imports. Rows are saved with the commit that made them.
+  telling, after imports. The parts of `LONG` are told as `make soak` saved them.
 """
 
 import argparse
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cellwarden import datasets
+from cellwarden.cli.bench_parts import Part, Parts, notes
 from cellwarden.errors import UsageError
 from cellwarden.health import scoring, tasks
 from cellwarden.health.algorithms import ALGORITHMS, named
 from cellwarden.health.blend import blend
-from cellwarden.health.candidates import CHARGE, PULSE, UNTUNED
+from cellwarden.health.candidates import BESIDE, CHARGE, PULSE, UNTUNED
 from cellwarden.health.early_life import CANDIDATES, REPEATS
 from cellwarden.health.knee import Knee, find_knee
 from cellwarden.health.learner import Algorithm, fit_prepared
@@ -45,13 +42,19 @@ from cellwarden.health.tuning import Made, cross, settle, tune
 
 _HEAD: Final = "coverage of 90 % | width | interval score | naive coverage | naive score | CPU s"
 PAGE: Final = Path(__file__).with_name("health.md")
-SAVED: Final = Path(__file__).parent / "saved" / "health.json"
 CHOSEN: Final = "chosen on training cells"
 # Parts that run alone, the longest first, so that the two ends meet.
-PARTS: Final = (
-    "XJTU", "HUST", "TJU", "MIT", "severson.primary", "severson.shift", "severson.censored",
-    "severson.as_failed", *tasks.PULSE_GROUPS,
+# CatBoost is large and in no lock, so its rows are saved whatever they take.
+BOOSTED: Final = "CatBoost"
+BOOSTED_LIFE: Final = "CatBoost, life"
+LONG: Final = frozenset({"XJTU", "HUST", BOOSTED, BOOSTED_LIFE})
+PARTS: Final = Parts(
+    Path(__file__),
+    ("XJTU", "HUST", "TJU", "MIT", "severson.primary", "severson.shift", "severson.censored",
+     "severson.as_failed", *tasks.PULSE_GROUPS, BOOSTED, BOOSTED_LIFE),
+    LONG,
 )  # fmt: skip
+_CAT: Final = "catboost"
 QUICK: Final = ("severson.primary", "severson.shift", "severson.censored", "severson.as_failed")
 _MEMBER: Final = re.compile(r"([\d.]+) \(([^;]+); ([^;)]+)")
 _SAID: Final = 0.05
@@ -93,6 +96,10 @@ def evaluated(part: str, *, quick: bool) -> list[dict[str, Any]]:
     """The rows of one part."""
     if part.startswith("severson"):
         return _life_rows(_severson(part), quick=quick)
+    if part == BOOSTED_LIFE:
+        return _rows_of(tasks.severson(), [one for one in ALGORITHMS if one.needs == _CAT])
+    if part == BOOSTED:
+        return [row for one in tasks.SOH_BATCHES for row in _beside(tasks.soh(one))]
     if part in tasks.PULSE_GROUPS:
         return _blended_rows([tasks.pulses(part)], PULSE)
     batches = [one for one in tasks.SOH_BATCHES if one.partition(" ")[0] == part]
@@ -109,19 +116,29 @@ def _life_rows(task: Task, *, quick: bool) -> list[dict[str, Any]]:
     if task.name in ("severson.censored", "severson.as_failed"):
         algorithms = [named(one) for one in ("mean", "ridge", "gaussian process", "censored line")]
     elif task.name == "severson.primary" and not quick:
-        algorithms = list(ALGORITHMS)
+        algorithms = [one for one in ALGORITHMS if one.needs != _CAT]
     else:
         algorithms = [named(one) for one in ("mean", "variance line", *CANDIDATES)]
-    rows = [
-        _timed(task, one.name, lambda one=one: evaluate(task, [one], repeat_count=2))
-        for one in algorithms
-        if not one.missing(task.columns)
-    ]
+    rows = _rows_of(task, [one for one in algorithms if not one.missing(task.columns)])
     if task.name in ("severson.primary", "severson.shift"):
         offered = [named(one) for one in CANDIDATES]
         repeats = 2 if quick else REPEATS
         rows.append(_timed(task, CHOSEN, lambda: evaluate(task, offered, repeat_count=repeats)))
     return rows
+
+
+def _rows_of(task: Task, algorithms: Sequence[Algorithm]) -> list[dict[str, Any]]:
+    """A row of each algorithm, tuned on a life's training cells dealt in two ways."""
+    _refuse(task, algorithms)
+    return [
+        _timed(task, one.name, lambda one=one: evaluate(task, [one], repeat_count=2))
+        for one in algorithms
+    ]
+
+
+def _refuse(task: Task, algorithms: Sequence[Algorithm]) -> None:
+    if reasons := [f"{one.name} {why}" for one in algorithms if (why := one.missing(task.columns))]:
+        raise UsageError("; ".join(reasons), hint='pip install "cellwarden[boosters]"')
 
 
 def _alone(task: Task, algorithm: Algorithm, columns: tuple[str, ...]) -> Answer:
@@ -180,6 +197,13 @@ def _blended_rows(group: list[Task], offered: tuple[Algorithm, ...]) -> list[dic
     return rows
 
 
+def _beside(task: Task) -> list[dict[str, Any]]:
+    """Rows of what has the budget of the others and is in no mean."""
+    _refuse(task, BESIDE)
+    samples = [task.training(fold) for fold in task.folds]
+    return _single_rows(task, _crossed(task, BESIDE), samples)
+
+
 def _single_rows(
     task: Task, crossed: dict[str, tuple[float, list[Sequence[Any]]]], samples: list[Sample]
 ) -> list[dict[str, Any]]:
@@ -235,9 +259,10 @@ def fit_seconds() -> float:
     """CPU seconds to choose among settings and fit `ridge and process` on 41 cells, once."""
     task = tasks.severson()
     sample = task.training(task.folds[0])
-    start = time.process_time()
-    tune([named("ridge and process")], sample, task.choices, 0)
-    return time.process_time() - start
+    with threadpool_limits(1):  # threads that wait for each other count as well
+        start = time.process_time()
+        tune([named("ridge and process")], sample, task.choices, 0)
+        return time.process_time() - start
 
 
 def knees(count: int) -> list[dict[str, Any]]:
@@ -274,43 +299,13 @@ def knees(count: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _apart(part: str, *, quick: bool) -> list[dict[str, Any]]:
-    """A part in a process of its own."""
-    command = [sys.executable, __file__, "--task", part, *(["--quick"] if quick else [])]
-    alone = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise UsageError(f"{part}: {lines[-1] if lines else done.returncode}", hint="Run it alone.")
-    return json.loads(done.stdout)["rows"]
-
-
 def run(*, quick: bool = False) -> dict[str, Any]:
     """All figures, as one object."""
-    parts = QUICK if quick else PARTS
-    with ThreadPoolExecutor(2) as pool:
-        told = list(pool.map(lambda part: _apart(part, quick=quick), parts))
-    return _object([row for rows in told for row in rows], 20 if quick else 200)
+    return _object(PARTS.told(QUICK if quick else None, quick=quick), 20 if quick else 200)
 
 
-def saved(only: list[str]) -> dict[str, Any]:
-    """All figures, these parts run anew and kept in `SAVED`, the others as they were saved."""
-    if wrong := set(only) - set(PARTS):
-        raise UsageError(f"no part {', '.join(wrong)}", hint=f"There are {', '.join(PARTS)}.")
-    kept = json.loads(SAVED.read_text(encoding="utf-8")) if SAVED.is_file() else {"parts": {}}
-    todo = [part for part in PARTS if part in only or not (only and part in kept["parts"])]
-    asked = ["git", "rev-parse", "HEAD"]
-    commit = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=PAGE.parent)
-    when = {"commit": commit.stdout.strip(), "date": datetime.now(UTC).date().isoformat()}
-    with ThreadPoolExecutor(2) as pool:
-        told = pool.map(lambda one: _apart(one, quick=False), todo)
-        for part, rows in zip(todo, told, strict=True):
-            kept["parts"][part] = when | {"rows": rows}
-            SAVED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    return _object([row for part in PARTS for row in kept["parts"][part]["rows"]], 200)
-
-
-def _object(rows: list[dict[str, Any]], curves: int) -> dict[str, Any]:
+def _object(parts: dict[str, Part], curves: int) -> dict[str, Any]:
+    rows = [row for part in parts.values() for row in part.dated()]
     figures = [
         *_figures(rows),
         *knees(curves),
@@ -325,7 +320,7 @@ def _object(rows: list[dict[str, Any]], curves: int) -> dict[str, Any]:
         for one in ALGORITHMS
         if one.needs and one.missing(())
     ]
-    return {"figures": figures, "rows": rows, "notes": [*_lines(rows), "", *absent]}
+    return {"figures": figures, "rows": rows, "notes": [*_lines(rows), "", *absent, *notes(parts)]}
 
 
 def _figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -334,7 +329,8 @@ def _figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         best = row["who"] == CHOSEN
         stem = _stem(row["task"]) if best else f"health.{row['task']}.{_slug(row['who'])}"
-        told = f"{row['protocol']}; seed 0"
+        since = f", saved on {row['saved']}" if row.get("saved") else ""
+        told = f"{row['protocol']}; seed 0{since}"
         unit = row["unit"]
         if unit == "cycles":
             figure = {"name": f"{stem}.rmse_cycles", "value": round(row["rmse"], 1), "unit": unit}
@@ -483,14 +479,16 @@ def page(told: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--task", default="")
+    parser.add_argument("--part", default="")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--page", action="store_true")
-    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--soak", nargs="*")
     given = parser.parse_args()
-    if given.task:
-        print(json.dumps({"rows": evaluated(given.task, quick=given.quick)}))
+    if given.soak is not None:
+        PARTS.soak(given.soak)
+    if given.part:
+        print(json.dumps({"rows": evaluated(given.part, quick=given.quick)}))
     elif given.page:
-        PAGE.write_text(page(saved(given.only)), encoding="utf-8")
-    else:
+        PAGE.write_text(page(run()), encoding="utf-8")
+    elif given.soak is None:
         print(json.dumps(run(quick=given.quick)))

@@ -1,6 +1,8 @@
 """Forecasts of fade and life with a band, the effect of usage, laws of wear, electrodes, particles.
 
     cellwarden bench hybrid [--json] [--quick]
+    python benchmarks/hybrid.py --part HUST    # the rows of one part
+    python benchmarks/hybrid.py --soak      # run and save the long parts
 
 Trajectories: of each group a fifth of the cells is left out in turn (order by seed 0); the prior,
 its calibration and what is learnt come from the others. A cell left out is asked at 20, 40, 60 and
@@ -15,19 +17,22 @@ band the mean over cells of the share of later measurements inside. Ends of life
 
 Usage: of `tbsi_nmc` one temperature is left out whole. Voltages: LG HG2 drives at 0 to 40 °C, two
 drives of each temperature left out, then one temperature after the other whole; no voltage is told.
-`--quick`: one group, no laws of wear, no voltages.
+`--quick`: one group, no laws of wear, no voltages. Each part is a process with one thread, two run
+at a time; the long ones are told as `make soak` saved them.
 """
 
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import numpy as np
 
 from cellwarden import datasets
+from cellwarden.cli.bench_parts import Parts, notes
 from cellwarden.domain import Table
 from cellwarden.errors import DataError
 from cellwarden.health.electrodes import NAMES, Balance, fit_balance, slow_curve
@@ -447,11 +452,21 @@ def figure(name: str, value: Any, unit: str, data: str) -> dict[str, Any]:
     return {"name": name, "value": value, "unit": unit, "data": data}
 
 
+_OTHER: Final = {"usage": usage, "published": published, "electrodes": electrodes, "wear": wear,
+                 "voltages": voltages}  # fmt: skip
+PARTS: Final = Parts(Path(__file__), (*GROUPS, *_OTHER))
+_QUICK: Final = ("TBSI NMC", "usage", "published", "electrodes")
+
+
+def worked(part: str) -> list[dict[str, Any]]:
+    """The rows of one part: the forecasts of a group, or another kind of rows."""
+    return _OTHER[part]() if part in _OTHER else trajectory_rows(trajectories(part))
+
+
 def run(*, quick: bool = False) -> dict[str, Any]:
     """The figures."""
-    groups = ("TBSI NMC",) if quick else tuple(GROUPS)
-    rows = [row for group in groups for row in trajectory_rows(trajectories(group))]
-    rows += usage() + published() + electrodes() + ([] if quick else wear() + voltages())
+    parts = PARTS.told(_QUICK if quick else None, quick=quick)
+    rows = [row for part in parts.values() for row in part.dated()]
     figures = [
         figure(
             f"hybrid.{row['group'].lower().replace(' ', '_')}.{row['method']}.{key}",
@@ -464,7 +479,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
                           ("life_coverage90", "1"), ("soh_rmse", "1"))
     ]  # fmt: skip
     figures.append(figure("hybrid.particle.ns_per_step", round(speed_ns()), "ns", "20 shells"))
-    return {"figures": figures, "rows": rows, "notes": [line(row) for row in rows]}
+    return {"figures": figures, "rows": rows, "notes": [*map(line, rows), *notes(parts)]}
 
 
 def line(row: dict[str, Any]) -> str:
@@ -477,3 +492,7 @@ def line(row: dict[str, Any]) -> str:
             f" SOH RMSE {row['soh_rmse']} inside {row['band_coverage90']}"
         )
     return "; ".join(f"{key} {value}" for key, value in row.items())
+
+
+if __name__ == "__main__":
+    PARTS.main(lambda part, _: worked(part), lambda quick: run(quick=quick))

@@ -1,7 +1,7 @@
 """Networks, kernels, survival and monotone trees beside what they must beat, on the same folds.
 
     cellwarden bench nets [--quick] [--json]
-    python benchmarks/nets.py --task "MIT" [--who perceptron MiniRocket]     # a part alone
+    python benchmarks/nets.py --part "MIT" [--who perceptron MiniRocket]     # a part alone
 
 Rules
 - Rows are tuned, fitted and scored as those of `cellwarden bench health`: whole cells left out, all
@@ -10,24 +10,21 @@ Rules
 - The ablation fits one network with each term of aging at zero and at one: same first weights,
   batches, steps and cells to stop by, `SEEDS` seeds. `rise_share` is how often the state told for a
   test cell rises from a row to the next, cells in the order of their cycles.
-- A task is a process of its own with one thread, two at a time; `cpu_s` is tuning, fitting and
+- A part is a process of its own with one thread, two at a time; `cpu_s` is tuning, fitting and
   telling, after imports, what JAX compiles included.
 """
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from cellwarden.errors import UsageError
+from cellwarden.cli.bench_parts import Parts, notes
 from cellwarden.health import tasks
 from cellwarden.health.algorithms import ALGORITHMS, named
 from cellwarden.health.learner import fit_prepared
@@ -57,6 +54,7 @@ TERMS: Final = {
 }
 _ABLATION: Final = "ablation "
 _ABLATED: Final = ("XJTU 2C", "TJU D1_NCA", "MIT")
+PARTS: Final = Parts(Path(__file__), (*WHO, *(_ABLATION + batch for batch in _ABLATED)))
 
 
 def evaluated(name: str, whose: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -135,32 +133,20 @@ def _plain(value: object) -> object:
     return value
 
 
-def _apart(name: str) -> list[dict[str, Any]]:
-    """A task in a process of its own."""
-    alone = os.environ | {
-        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-    }  # fmt: skip
-    command = [sys.executable, __file__, "--task", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise UsageError(f"{name}: {lines[-1] if lines else done.returncode}", hint="Run it alone.")
-    rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
-    return rows
-
-
 def run(*, quick: bool = False) -> dict[str, Any]:
     """All figures, as one object."""
-    names = _QUICK if quick else (*WHO, *(_ABLATION + batch for batch in _ABLATED))
-    with ThreadPoolExecutor(2) as pool:
-        rows = [row for part in pool.map(_apart, names) for row in part]
+    parts = PARTS.told(_QUICK if quick else None, quick=quick)
+    rows = [row for part in parts.values() for row in part.dated()]
     absent = [
         f"Not run, {one.missing((), ('curve',))}: {one.name}."
         for one in ALGORITHMS
         if one.needs and not one.columns and one.missing((), ("curve",))
     ]
-    return {"figures": _figures(rows), "rows": rows, "notes": [*_lines(rows), "", *absent]}
+    return {
+        "figures": _figures(rows),
+        "rows": rows,
+        "notes": [*_lines(rows), "", *absent, *notes(parts)],
+    }
 
 
 def _figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -176,6 +162,7 @@ def _figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         else:
             value, name, digits = row["rmse"], f"{stem}.rmse", 5
             data = f"{row['protocol']}; seed 0"
+        data += f", saved on {row['saved']}" if row.get("saved") else ""
         figures.append(
             {"name": name, "value": round(value, digits), "unit": row["unit"], "data": data}
         )
@@ -224,9 +211,14 @@ def _ablation_line(row: dict[str, Any], none: np.ndarray) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--task", default="")
+    parser.add_argument("--part", default="")
     parser.add_argument("--who", nargs="*", default=[])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--soak", nargs="*")
     given = parser.parse_args()
-    told = {"rows": evaluated(given.task, given.who)} if given.task else run(quick=given.quick)
-    print(json.dumps(told))
+    if given.soak is not None:
+        PARTS.soak(given.soak)
+    elif given.part:
+        print(json.dumps({"rows": evaluated(given.part, given.who)}))
+    else:
+        print(json.dumps(run(quick=given.quick)))

@@ -1,6 +1,8 @@
 """Few cells of a new kind: what other laboratories' cells save, and what made-up rows add.
 
     cellwarden bench transfer [--json] [--quick]
+    python benchmarks/transfer.py --part "pair hust_to_mit"   # the rows of one part
+    python benchmarks/transfer.py --soak     # run and save the long parts
 
 Rules
 - `PAIRS` and `OURS`, the one method behind the figures, were fixed before any pair was run: of the
@@ -17,20 +19,15 @@ Rules
   over their whole lives. This setting was added after the pairs had been scored with whole lives.
 """
 
-import argparse
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from cellwarden import datasets
-from cellwarden.errors import UsageError
+from cellwarden.cli.bench_parts import Parts, notes
 from cellwarden.health import augment, domains
 from cellwarden.health.domains import Domain
 from cellwarden.health.training import observe
@@ -89,6 +86,15 @@ BENT: Final = ("XJTU 3C", "TJU D2_NCM")
 _BENT_CELLS: Final = 3
 _BENT_ROWS: Final = 120
 _BENT_LEARNERS: Final = tuple(one for one in LEARNERS if one.name in {"ridge", "extra trees"})
+# Kind and name of each part; of the kinds `pair` alone counts for the goal.
+EVERY: Final = (
+    *(("pair", one.name) for one in PAIRS),
+    *(("development", one.name) for one in DEVELOPMENT),
+    *(("young", one.name) for one in PAIRS if "pulsebat" not in one.name),
+    ("twin", TWIN.name),
+    *(("bent rows", one) for one in BENT),
+)
+PARTS: Final = Parts(Path(__file__), tuple(f"{kind} {name}" for kind, name in EVERY))
 _QUICK: Final = ("tju_nca_to_tju_ncm", "pulsebat_nmc_to_lmo")
 
 
@@ -222,47 +228,29 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
 
 def run(*, quick: bool = False) -> dict[str, Any]:
     """All figures, as one object."""
-    every = [(one.name, "pair") for one in PAIRS]
-    every += [(one.name, "development") for one in DEVELOPMENT]
-    every += [(one.name, "young") for one in PAIRS if "pulsebat" not in one.name]
-    every += [(TWIN.name, "twin"), *((one, "bent rows") for one in BENT)]
-    if quick:
-        every = [(name, part) for name, part in every if name in _QUICK]
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda one: _apart(*one, quick=quick), every))
-    rows = [row for part in found for row in part]
-    return {"figures": figures(rows), "rows": rows, "notes": lines(rows)}
+    names = [f"{kind} {name}" for kind, name in EVERY if not quick or name in _QUICK]
+    parts = PARTS.told(names, quick=quick)
+    rows = [row for part in parts.values() for row in part.dated()]
+    return {"figures": figures(rows), "rows": rows, "notes": [*lines(rows), *notes(parts)]}
 
 
-def _apart(name: str, part: str, *, quick: bool) -> list[dict[str, Any]]:
-    """One pair or batch in a process of its own with one thread."""
-    alone = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, __file__, "--pair", name]
-    command += ["--quick"] * quick + ["--young"] * (part == "young")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:]
-        raise UsageError(f"{name}: {last}", hint="Run it alone, with --pair.")
-    return [row | {"part": part} for row in json.loads(done.stdout)]
+def worked(kind: str, name: str, *, quick: bool) -> list[dict[str, Any]]:
+    """The rows of one part."""
+    if kind == "bent rows":
+        found = bent(name, range(QUICK_DRAWS if quick else DRAWS))
+    else:
+        (pair,) = (one for one in (*PAIRS, *DEVELOPMENT, TWIN) if one.name == name)
+        most = DRAWS if kind == "young" else DEVELOPMENT_DRAWS
+        counts: Mapping[int, int] = {TWO: QUICK_DRAWS if quick else most}
+        if kind in ("pair", "twin") and not quick:
+            counts = COUNTS
+        found = tried(pair, counts, young=kind == "young")
+    return [row | {"part": kind} for row in found]
 
 
-def main() -> None:
-    """One pair's rows as JSON."""
-    parser = argparse.ArgumentParser(description="one pair of the benchmark")
-    parser.add_argument("--pair", required=True)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--young", action="store_true")
-    asked = parser.parse_args()
-    if asked.pair in BENT:
-        print(json.dumps(bent(asked.pair, range(QUICK_DRAWS if asked.quick else DRAWS))))
-        return
-    (pair,) = (one for one in (*PAIRS, *DEVELOPMENT, TWIN) if one.name == asked.pair)
-    counts: Mapping[int, int] = COUNTS
-    if asked.quick or asked.young or pair in DEVELOPMENT:
-        most = DRAWS if asked.young else DEVELOPMENT_DRAWS
-        counts = {TWO: QUICK_DRAWS if asked.quick else most}
-    print(json.dumps(tried(pair, counts, young=asked.young)))
+def _part(name: str, quick: bool) -> list[dict[str, Any]]:  # noqa: FBT001  as `Parts.main` calls
+    return worked(*EVERY[PARTS.names.index(name)], quick=quick)
 
 
 if __name__ == "__main__":
-    main()
+    PARTS.main(_part, lambda quick: run(quick=quick))

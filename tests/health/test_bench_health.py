@@ -41,6 +41,18 @@ def test_every_task_and_every_algorithm_has_its_row(bench: ModuleType, page: str
     assert f"\n| {bench.CHOSEN} | " in life
 
 
+def test_every_booster_has_its_row_for_charges_and_for_life(page: str) -> None:
+    parts = page.split("\n## ")
+    charges = [part for part in parts if part.startswith("soh.") and "together" not in part]
+    assert len(charges) == len(tasks.SOH_BATCHES)
+    for part in charges:
+        for name in ("LightGBM", "XGBoost untuned, all columns", "CatBoost"):
+            assert f"\n| {name} | " in part, part[:20]
+    (life,) = (part for part in parts if part.startswith("severson.primary"))
+    for name in ("LightGBM", "XGBoost", "CatBoost", "monotone LightGBM", "monotone CatBoost"):
+        assert f"\n| {name} | " in life
+
+
 def test_published_figures_stand_beside_and_other_cells_are_called_so(
     bench: ModuleType, page: str
 ) -> None:

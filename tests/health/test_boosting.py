@@ -3,10 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cellwarden.errors import UsageError
 from cellwarden.health.algorithms import named
 from cellwarden.health.boosting import SIGNS, fit_failure_times
 from cellwarden.health.learner import fit_prepared
 from cellwarden.health.task import Sample
+from cellwarden.health.tuning import tune
 
 COLUMNS = ("cycle_count", "fade_slope_ah", "free")
 
@@ -19,24 +21,40 @@ def wrong_way(seed: int = 0) -> Sample:
     return Sample(COLUMNS, features, target, np.arange(300) // 10)
 
 
-@pytest.mark.parametrize("leaves", [4, 15])
-def test_a_column_with_a_sign_never_works_the_other_way(leaves: int) -> None:
+KINDS = [
+    ("LightGBM", {"rounds": 100, "leaves": 4}),
+    ("LightGBM", {"rounds": 100, "leaves": 15}),
+    ("CatBoost", {"rounds": 100, "depth": 4}),
+]
+
+
+@pytest.mark.parametrize(("name", "setting"), KINDS)
+def test_a_column_with_a_sign_never_works_the_other_way(
+    name: str, setting: dict[str, float]
+) -> None:
+    if reason := named(name).missing(COLUMNS):
+        pytest.skip(reason)
     made = wrong_way()
-    fitted = fit_prepared(
-        named("monotone LightGBM"), made, COLUMNS, {"rounds": 100, "leaves": leaves}, 0
-    )
-    plain = fit_prepared(named("LightGBM"), made, COLUMNS, {"rounds": 100, "leaves": leaves}, 0)
+    fitted = fit_prepared(named(f"monotone {name}"), made, COLUMNS, setting, 0)
+    plain = fit_prepared(named(name), made, COLUMNS, setting, 0)
     grid = np.linspace(-2, 2, 81)
     bent = 0
-    for place, name in enumerate(COLUMNS):
+    for place, column in enumerate(COLUMNS):
         for rest in made.features[:25]:
             rows = np.repeat(rest[None], len(grid), axis=0)
             rows[:, place] = grid
-            step = np.diff(fitted.predict(rows).mean) * SIGNS.get(name, 0)
+            step = np.diff(fitted.predict(rows).mean) * SIGNS.get(column, 0)
             assert (step >= -1e-12).all()
-            if name in SIGNS:
-                bent += (np.diff(plain.predict(rows).mean) * SIGNS[name] < -1e-3).any()
+            if column in SIGNS:
+                bent += (np.diff(plain.predict(rows).mean) * SIGNS[column] < -1e-3).any()
     assert bent > 10, "without signs the rows do bend the trees"
+
+
+def test_without_its_library_an_algorithm_says_what_to_install() -> None:
+    absent = replace(named("CatBoost"), needs="no_such_booster")
+    with pytest.raises(UsageError, match="no algorithm can be run") as caught:
+        tune([absent], wrong_way(), {}, 0)
+    assert "CatBoost needs no_such_booster: install the extra boosters" in str(caught.value.hint)
 
 
 def test_signs_are_one_way_or_the_other() -> None:

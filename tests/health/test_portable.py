@@ -14,7 +14,8 @@ from cellwarden.health.tuning import Tuned, tune
 COLUMNS = ("one", "two", "flat", "four")
 TREES = ("bagging", "random forest", "extra trees", "LightGBM", "XGBoost",
          "monotone LightGBM")  # fmt: skip
-REFUSED = ("AdaBoost", "CatBoost", "survival XGBoost", "cycle index only", "variance line")
+REFUSED = ("AdaBoost", "CatBoost", "monotone CatBoost", "survival XGBoost", "cycle index only",
+           "variance line")  # fmt: skip
 SMOOTH = [a.name for a in ALGORITHMS if a.name not in (*TREES, *REFUSED)]
 
 
@@ -82,7 +83,7 @@ def test_what_is_smooth_tells_the_same_to_rounding(name: str, *, logarithmic: bo
         assert np.abs(before.std - after.std).max() < 1e-9
 
 
-@pytest.mark.parametrize("name", ["AdaBoost", "CatBoost", "survival XGBoost"])
+@pytest.mark.parametrize("name", ["AdaBoost", "CatBoost", "monotone CatBoost", "survival XGBoost"])
 def test_what_has_no_plain_form_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
         both(name, sample())

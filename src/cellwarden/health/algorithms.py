@@ -14,7 +14,12 @@ from jaxtyping import Float64
 
 from cellwarden.errors import UsageError
 from cellwarden.health.aging_network import AGING_COLUMNS, fit_aging_network
-from cellwarden.health.boosting import fit_failure_times, fit_monotone
+from cellwarden.health.boosting import (
+    fit_failure_times,
+    fit_monotone,
+    fit_ordered,
+    fit_ordered_monotone,
+)
 from cellwarden.health.curve_network import fit_convolution, fit_recurrence
 from cellwarden.health.gaussian import GaussianProcess, fit_gaussian_process
 from cellwarden.health.learner import Algorithm, Fitted, Setting, Told
@@ -269,15 +274,6 @@ def _extreme(setting: Setting, seed: int) -> Any:
     )  # fmt: skip
 
 
-def _category(setting: Setting, seed: int) -> Any:
-    from catboost import CatBoostRegressor  # noqa: PLC0415  when it is used
-
-    return CatBoostRegressor(
-        iterations=int(setting["rounds"]), depth=int(setting["depth"]), learning_rate=0.05,
-        random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False,
-    )  # fmt: skip
-
-
 def _each(name: str, *values: float, **others: float) -> tuple[Setting, ...]:
     return tuple({name: value, **others} for value in values)
 
@@ -362,14 +358,15 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = (
         tuple({"rounds": r, "leaves": n} for r in (100, 300) for n in (4, 15)),
     ),
     Algorithm("XGBoost", "as LightGBM", _sklearn(_extreme), _ROUNDS, needs="xgboost"),
-    Algorithm("CatBoost", "as LightGBM, with less tuning", _sklearn(_category), _ROUNDS,
-              needs="catboost"),
+    Algorithm("CatBoost", "as LightGBM, with less tuning", fit_ordered, _ROUNDS, needs="catboost"),
     Algorithm(
         "monotone LightGBM",
         "as LightGBM, where a column may work in one direction alone (health.boosting.SIGNS)",
         fit_monotone,
         tuple({"rounds": r, "leaves": n} for r in (100, 300) for n in (4, 15)),
     ),
+    Algorithm("monotone CatBoost", "as monotone LightGBM", fit_ordered_monotone, _ROUNDS,
+              needs="catboost"),
     Algorithm(
         "survival XGBoost",
         "lives of which some go on, in tables too large or too bent for the censored line",

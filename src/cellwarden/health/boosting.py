@@ -5,6 +5,8 @@ Rules
   a column that is not named is free. The trees then never go the other way, whatever the rows say.
 - A censored life is a least value: the likelihood counts only its chance to be longer.
 
+- CatBoost's trees ask one question a level, so a tree of depth d has 2^d leaves.
+
 Sources: P. F. Barnwal, H. Cho and T. Hocking, J. Comput. Graph. Stat. 31, 1292 (2022), doi
 10.1080/10618600.2022.2067548 (accelerated failure times in XGBoost).
 """
@@ -22,7 +24,7 @@ from cellwarden.health.portable import Trees
 from cellwarden.health.task import Sample
 from cellwarden.health.tree_tables import light_trees
 
-__all__ = ["SIGNS", "fit_failure_times", "fit_monotone"]
+__all__ = ["SIGNS", "fit_failure_times", "fit_monotone", "fit_ordered", "fit_ordered_monotone"]
 
 _Table = Float64[np.ndarray, "item column"]
 
@@ -58,6 +60,17 @@ class _Monotone:
 
 
 @dataclass(frozen=True, slots=True)
+class _Ordered:
+    """Trees of CatBoost, which are kept in its own form."""
+
+    model: Any
+
+    def predict(self, features: _Table) -> Told:
+        told = self.model.predict(np.ascontiguousarray(features), thread_count=1)
+        return Told(np.asarray(told, dtype=np.float64).ravel())
+
+
+@dataclass(frozen=True, slots=True)
 class _FailureTimes:
     """Trees that tell the natural logarithm of a time whose logarithm has unit spread."""
 
@@ -86,6 +99,28 @@ def fit_monotone(sample: Sample, setting: Setting, seed: int) -> Fitted:
     }  # fmt: skip
     data = lightgbm.Dataset(sample.features, label=sample.target)
     return _Monotone(lightgbm.train(chosen, data, num_boost_round=int(setting["rounds"])))
+
+
+def fit_ordered(sample: Sample, setting: Setting, seed: int) -> Fitted:
+    """CatBoost, every column free."""
+    return _ordered(sample, setting, seed, {})
+
+
+def fit_ordered_monotone(sample: Sample, setting: Setting, seed: int) -> Fitted:
+    """CatBoost whose columns of `SIGNS` work in one direction alone."""
+    signs = {place: SIGNS[name] for place, name in enumerate(sample.columns) if name in SIGNS}
+    return _ordered(sample, setting, seed, signs)
+
+
+def _ordered(sample: Sample, setting: Setting, seed: int, signs: Mapping[int, int]) -> Fitted:
+    import catboost  # noqa: PLC0415  when it is used
+
+    more = {"monotone_constraints": dict(signs)} if signs else {}
+    model = catboost.CatBoostRegressor(
+        iterations=int(setting["rounds"]), depth=int(setting["depth"]), learning_rate=0.05,
+        random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False, **more,
+    )  # fmt: skip
+    return _Ordered(model.fit(np.ascontiguousarray(sample.features), sample.target))
 
 
 def fit_failure_times(sample: Sample, setting: Setting, seed: int) -> Fitted:

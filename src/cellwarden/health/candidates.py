@@ -1,7 +1,8 @@
 """What a mean of several is chosen from (`health.blend`), for charges and for pulses.
 
 Each algorithm has at most two settings here, so that every choice of columns can be tried inside
-every fold; `health.algorithms` has up to four for the tables. `UNTUNED` are baselines, trees as
+every fold; `health.algorithms` has up to four for the tables. `BESIDE` has the same budget and a
+row of its own, and is in no mean, which must not need the extra. `UNTUNED` are baselines, trees as
 their libraries have them.
 """
 
@@ -15,7 +16,7 @@ from cellwarden.health.algorithms import named
 from cellwarden.health.learner import Algorithm, Fitted, Setting, Told
 from cellwarden.health.task import Sample
 
-__all__ = ["CHARGE", "PULSE", "UNTUNED"]
+__all__ = ["BESIDE", "CHARGE", "PULSE", "UNTUNED"]
 
 
 def _with(name: str, *settings: Setting) -> Algorithm:
@@ -29,6 +30,7 @@ CHARGE: Final[tuple[Algorithm, ...]] = (
     _with("extra trees", {"leaf": 2, "share": 0.3}),
     _with("LightGBM", {"rounds": 300, "leaves": 4}),
 )
+BESIDE: Final[tuple[Algorithm, ...]] = (_with("CatBoost", {"rounds": 300, "depth": 4}),)
 PULSE: Final[tuple[Algorithm, ...]] = (
     _with("ridge", {"penalty": 0.01}, {"penalty": 1.0}),
     _with(

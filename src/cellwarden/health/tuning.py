@@ -167,6 +167,10 @@ def tune(
     Raises:
         UsageError: fewer than two cells, or no algorithm can be run.
     """
+    reasons = [one.missing(sample.columns, choices) for one in algorithms]
+    if all(reasons):
+        named = (f"{one.name} {why}" for one, why in zip(algorithms, reasons, strict=True))
+        raise UsageError("no algorithm can be run here", hint="; ".join(named) or "Give one.")
     return settle(cross(algorithms, sample, choices, seed, repeat_count=repeat_count), sample, seed)
 
 

@@ -46,7 +46,10 @@ def body_text(body: object) -> str:
 
 
 def trees_text(layout: Layout, trees: Trees) -> str:
-    """The body of trees, on raw numbers: a loop over small arrays. [text]"""
+    """The body of trees, on raw numbers: a loop over small arrays. [text]
+
+    With a branch in it, which a processor guesses: a choice of two values would wait for both.
+    """
     kind = "float" if trees.single_sum else "double"
     cast = "(float)" if trees.single_sum else ""
     width = {
@@ -76,7 +79,11 @@ static double body(const double *x)
         uint32_t at = roots[i];
 
         while (feature[at] != LEAF) {{
-            at = x[feature[at]] <= number[at] ? at + 1 : right[at];
+            if (x[feature[at]] <= number[at]) {{
+                at++;
+            }} else {{
+                at = right[at];
+            }}
         }}
         sum += {cast}number[at];
     }}
