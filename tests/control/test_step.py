@@ -159,8 +159,15 @@ def test_a_silent_master_opens_gently_to_standby_and_is_told(rig: Rig) -> None:
     flowing = [decision.command.high_discharge_current_ampere for decision in decisions]
     assert flowing == sorted(flowing, reverse=True)
     assert len(set(flowing)) > 10  # a ramp, not a step
-    told = {trouble.name for trouble in decisions[-1].diagnosis.troubles}
-    assert "master_lost" in told
+    lost = next(t for t in decisions[-1].diagnosis.troubles if t.name == "master_lost")
+    assert lost.reaction is Reaction.STANDBY
+    assert not lost.latched
+    row = next(row for row in rig.control.diagnostics.rows if row.name == "master_lost")
+    falls = next(k for k, ampere in enumerate(flowing) if ampere < flowing[0]) * PERIOD
+    assert falls <= row.limit + row.allowance_second
+    assert not decisions[-1].command.contactors.any_closed
+    # A master that speaks again is served, though the row has not ended yet.
+    assert rig.run(4.0, Request.CONNECT).mode is Mode.CONNECTED
 
 
 def test_what_the_machine_finds_is_told_with_the_other_troubles(rig: Rig) -> None:

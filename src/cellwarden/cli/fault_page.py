@@ -27,6 +27,7 @@ _WORDS: Final = {
     Reaction.DERATE: "derate",
     Reaction.FORBID_CHARGE: "no charging",
     Reaction.FORBID_CLOSE: "no closing",
+    Reaction.STANDBY: "standby",
     Reaction.OPEN: "open",
 }
 

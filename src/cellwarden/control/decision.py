@@ -35,12 +35,16 @@ class Decision:
 
     @property
     def latched(self) -> tuple[str, ...]:
-        """Names of what opens contactors until a reset: to be kept over a power cut."""
-        return tuple(
+        """What opens contactors, or keeps them open, until a reset: to be kept over a power cut.
+
+        A fault that the start brought back, and that is found anew, stands there once.
+        """
+        names = (
             trouble.name.removeprefix(OWN)
             for trouble in self.diagnosis.troubles
-            if trouble.latched and trouble.reaction is Reaction.OPEN
+            if trouble.latched and trouble.reaction >= Reaction.FORBID_CLOSE
         )
+        return tuple(dict.fromkeys(names))
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -441,5 +441,5 @@ def _electronics(board: Board) -> tuple[FaultRow, ...]:
         _row("bus_errors", _S.BUS_ERRORS, 0.5, _SENSOR, _R.WARN, event=lost),
         _row("chip_frame_errors", _S.FRAME_ERRORS, 0.5, _SENSOR, _R.WARN, event=lost),
         _row("chain_broken", _S.CHAIN, 0.5, _COIL, _R.OPEN, event=lost),
-        _row("master_lost", _S.MASTER, 1.0, _STATE, _R.OPEN, latched=False, event=lost),
+        _row("master_lost", _S.MASTER, 1.0, _STATE, _R.STANDBY, event=lost),
     )

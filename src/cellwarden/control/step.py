@@ -10,8 +10,8 @@ Rules
 - What the machine finds wrong by itself is a trouble like any other: it is told in the diagnosis.
 - A charge is over when something else is asked for; a fault, a silent charger or a power cut leave
   it where it is.
-- A master that is silent is the machine's business: it lets the current fall and opens. The row of
-  the fault table that tells of it neither forbids nor opens anything beside that.
+- What leads to standby (a silent master) is the machine's business: it lets the current fall and
+  opens. The row of the fault table tells of it, and forbids or opens nothing beside that.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,6 @@ from cellwarden.physics.plating import plating_of
 
 __all__ = ["Believed", "Control", "ControlState", "begin", "control_of", "step"]
 
-_MASTER_LOST: Final = "master_lost"
 _KEEPS_CHARGE: Final = frozenset({Request.CHARGE, Request.RESET, None})
 IDLE: Final = Charged()
 
@@ -135,16 +134,20 @@ NOTHING: Final = Believed()
 
 
 def begin(
-    control: Control, sensor_count: int, charged: Charged = IDLE, latched: tuple[str, ...] = ()
+    control: Control,
+    sensor_count: int,
+    charged: Charged = IDLE,
+    latched: tuple[str, ...] = (),
+    balanced: Balanced | None = None,
 ) -> ControlState:
     """The control before its first cycle.
 
-    `charged` is a charge that a power cut interrupted, `latched` what was there then
-    (`Decision.latched`): switching off and on is no reset.
+    `charged` is a charge that a power cut interrupted, `balanced` what cells owed each other then,
+    `latched` what was there then (`Decision.latched`): switching off and on is no reset.
     """
     return ControlState(
         diagnose.begin(control.diagnostics, sensor_count),
-        Balanced.begin(control.pack.series_count),
+        Balanced.begin(control.pack.series_count) if balanced is None else balanced,
         machine.start(latched),
         charged=charged,
     )
@@ -160,7 +163,7 @@ def step(
     """The command for the next moment, and why."""
     heard = listen(terms.ordered, reading)
     judged, diagnosis = _diagnose(control, state, heard, believed, terms)
-    acted_on = _without(diagnosis, _MASTER_LOST)
+    acted_on = _without_standby(diagnosis)
     known = Known(
         believed.charge,
         believed.condition,
@@ -234,11 +237,10 @@ def _diagnose(
     return judged, _with(diagnosis, foreign)
 
 
-def _without(diagnosis: Diagnosis, name: str) -> Diagnosis:
-    if not any(trouble.name == name for trouble in diagnosis.troubles):
-        return diagnosis
-    kept = tuple(trouble for trouble in diagnosis.troubles if trouble.name != name)
-    return replace(diagnosis, troubles=kept)
+def _without_standby(diagnosis: Diagnosis) -> Diagnosis:
+    """What is left to forbid or to open for, where the machine leads to standby by itself."""
+    kept = tuple(one for one in diagnosis.troubles if one.reaction is not Reaction.STANDBY)
+    return replace(diagnosis, troubles=kept) if len(kept) < len(diagnosis.troubles) else diagnosis
 
 
 def _tell(

@@ -14,7 +14,8 @@ class Reaction(IntEnum):
     DERATE = 2  # currents are reduced
     FORBID_CHARGE = 3
     FORBID_CLOSE = 4  # open contactors stay open, closed ones may stay closed
-    OPEN = 5  # contactors open after the delay of the row
+    STANDBY = 5  # currents fall in a ramp, contactors open, the pack waits to be asked again
+    OPEN = 6  # contactors open after the delay of the row
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.edge.agent import Device
 from cellwarden.edge.journal import Journal
+from cellwarden.edge.logbook import Logbook, open_logbook
 from cellwarden.edge.outbox import KEEP_BYTES, Outbox
 from cellwarden.edge.transport import HttpsTransport
 from cellwarden.errors import UsageError
@@ -33,6 +34,7 @@ __all__ = [
     "install_certificate",
     "open_device",
     "open_journal",
+    "open_memory",
     "open_outbox",
     "open_transport",
     "read_address",
@@ -113,6 +115,11 @@ def open_outbox(folder: Path, *, keep_bytes: int = KEEP_BYTES) -> Outbox:
 def open_journal(folder: Path) -> Journal:
     """The journal of a folder, under the outbox's key."""
     return Journal(folder / "journal.sqlite", FileKeyStore(folder / _KEYS).get("outbox"))
+
+
+def open_memory(folder: Path) -> Logbook:
+    """What the control of a folder's pack keeps over a power cut."""
+    return open_logbook(folder / "logbook", FileKeyStore(folder / _KEYS))
 
 
 def open_transport(folder: Path) -> HttpsTransport:

@@ -24,8 +24,15 @@ from typing import Final
 from cellwarden.domain import Finding, Frames, Pack
 from cellwarden.edge.adapting import Adapter
 from cellwarden.edge.agent import Agent, Sender, Watch, keep_sending
+from cellwarden.edge.carryover import Carryover
 from cellwarden.edge.clock import TrustedClock
-from cellwarden.edge.config import open_device, open_journal, open_outbox, open_transport
+from cellwarden.edge.config import (
+    open_device,
+    open_journal,
+    open_memory,
+    open_outbox,
+    open_transport,
+)
 from cellwarden.edge.control_loop import ControlLoop
 from cellwarden.edge.device_config import Described, DeviceConfig, read_device_config
 from cellwarden.edge.drivers.seam import Live
@@ -35,8 +42,12 @@ from cellwarden.edge.live import open_live
 from cellwarden.edge.models import Models, load_models
 from cellwarden.edge.orders import OrderDesk
 from cellwarden.edge.outbox import Outbox
+from cellwarden.edge.outputs.background import Background
+from cellwarden.edge.outputs.config import open_outputs, read_outputs
 from cellwarden.edge.pack_identity import ASK_SECOND, PackIdentity, element_of
+from cellwarden.edge.showing import Reopened, Showing
 from cellwarden.edge.standing import Standing
+from cellwarden.edge.timekeeping import Timekeeping
 from cellwarden.edge.transport import Courier
 from cellwarden.edge.watch import PackWatch
 from cellwarden.edge.watchdog import Guarded, Watchdog, notify
@@ -123,10 +134,15 @@ class Controller:
         self._stack = ExitStack()
         try:
             _lock_out_others(folder, self._stack)
-            self._open(folder, config, told, live or open_live(config, told), on_trip)
+            self._open(folder, config, told, live or self._connect(config, told), on_trip)
         except BaseException:
             self._stack.close()
             raise
+
+    def _connect(self, config: DeviceConfig, told: Described) -> Live:
+        live = open_live(config, told)
+        self._stack.callback(live.close)
+        return live
 
     def _open(
         self,
@@ -149,6 +165,8 @@ class Controller:
         latest = device.certificate.not_valid_after_utc.timestamp()
         self.desk = OrderDesk(outbox, rules, authority, clock, latest_unix_time_second=latest)
         adapter = self._know(folder, told, outbox, Roots(authority), clock)
+        self._remember(folder, told, clock)
+        self._show(folder, told)
         quota = config.room.quota_bytes
         journal = self._stack.enter_context(closing(open_journal(folder)))
         self.queue = FrameQueue(
@@ -197,6 +215,29 @@ class Controller:
         told.control.identity = self.identity
         return adapter
 
+    def _remember(self, folder: Path, told: Described, clock: TrustedClock) -> None:
+        """What outlives the power, and how wrong the clock is."""
+        book = open_memory(folder)
+        try:
+            self.carryover = Carryover(book, told.pack.series_count)
+        except BaseException:
+            book.close()
+            raise
+        self._stack.callback(self.carryover.close)
+        told.control.carryover = self.carryover
+        told.control.clock_error = Timekeeping(clock).error_second
+
+    def _show(self, folder: Path, told: Described) -> None:
+        """Whoever is shown the pack, beside the hub."""
+        listed = read_outputs(folder)
+        if not any((listed.sunspec, listed.sparkplug, listed.home_assistant, listed.can)):
+            return
+        pack, period = told.pack, told.settings.frame_second
+        make = partial(open_outputs, folder, pack, pack.name, period_second=period)
+        background = Background(Reopened(make, self._report))
+        self._stack.callback(background.close)
+        told.control.show = Showing(pack, told.control.rows, background.show, period).note
+
     @property
     def outbox(self) -> Outbox:
         """What waits to be sent."""
@@ -221,6 +262,7 @@ class Controller:
                 ("sender", self._send),
                 ("orders", self._ask),
                 ("identity", self._recognise),
+                ("memory", self._keep),
             )
         }
         for thread in threads.values():
@@ -267,6 +309,9 @@ class Controller:
             keep_sending(sender, self._stopping.is_set, self._report)
         except Error as error:  # the hub refuses for good; what is read is kept, and thinned out
             self._report(error)
+
+    def _keep(self) -> None:
+        self.carryover.keep_on(self._stopping.is_set, self._report)
 
     def _recognise(self) -> None:
         while not self._stopping.wait(ASK_SECOND):

@@ -16,6 +16,7 @@ from cellwarden.edge.config import open_device, open_outbox, read_address
 from cellwarden.edge.device_config import DeviceConfig, read_device_config
 from cellwarden.edge.live import open_live
 from cellwarden.edge.models import load_models
+from cellwarden.edge.outputs.config import read_outputs
 from cellwarden.errors import Error, UsageError
 from cellwarden.trust.identity import Identity, Roots, load_certificate, utc
 
@@ -47,6 +48,7 @@ def check_device(
         ("certificate", lambda: _certificate(folder, at)),
         ("models", lambda: _models(folder, at)),
         ("outbox", lambda: _outbox(folder)),
+        ("outputs", lambda: _outputs(folder)),
         ("disk", lambda: _disk(folder)),
         ("service manager", lambda: _service(folder, environment)),
     ]
@@ -95,7 +97,8 @@ def _config(folder: Path) -> DeviceConfig:
 
 def _driver(folder: Path) -> Seen:
     config = _config(folder)
-    open_live(config, config.described(folder.name))
+    with closing(open_live(config, config.described(folder.name))):
+        pass
     return Seen("driver", _GOOD, config.driver.kind)
 
 
@@ -135,6 +138,12 @@ def _outbox(folder: Path) -> Seen:
         return Seen("outbox", _GOOD, "none yet")
     with closing(open_outbox(folder)) as outbox:
         return Seen("outbox", _GOOD, f"{outbox.waiting_count()} batches wait to be sent")
+
+
+def _outputs(folder: Path) -> Seen:
+    told = read_outputs(folder)
+    count = len(told.sunspec) + len(told.sparkplug) + len(told.home_assistant) + len(told.can)
+    return Seen("outputs", _GOOD, f"{count} beside the hub")
 
 
 def _disk(folder: Path) -> Seen:

@@ -80,10 +80,13 @@ class ProtectorPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 class DriverPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the pack is connected, and what it is asked where nobody at the pack asks."""
+    """How the pack is connected, and what it is asked where nobody at the pack asks.
 
-    kind: Literal["emulated"] = "emulated"
-    request: str = "connect"
+    Without a `request` an emulated pack is asked to connect, and one on a bus by its bus alone.
+    """
+
+    kind: Literal["emulated", "can"] = "emulated"
+    request: str | None = None
     options: dict[str, Any] = {}
 
 
@@ -171,7 +174,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
         _within("room.quota_bytes", room.quota_bytes, _SMALLEST_ROOM_BYTES, float("inf"))
         _within("room.keep_bytes", room.keep_bytes, 0, float("inf"))
         _within("orders.poll_second", orders.poll_second, 1.0, 3600.0)
-        if driver.request not in list(Request):
+        if driver.request is not None and driver.request not in list(Request):
             raise UsageError(
                 f"driver.request: no pack knows {driver.request!r}",
                 hint=f"One of {', '.join(Request)}.",

@@ -61,12 +61,14 @@ class Entry:
 class Found:
     """What opening met: records, such as are missing between the oldest and the newest, a torn end.
 
-    A last record whose bits have flipped looks like one that was being written.
+    A last record whose bits have flipped looks like one that was being written. With
+    `last_missing_sequence`, 0 where nothing is missing, one loss is told from the next.
     """
 
     record_count: int
     missing_count: int
     torn: bool
+    last_missing_sequence: int = 0
 
     @property
     def intact(self) -> bool:
@@ -259,8 +261,9 @@ class Logbook:
         self._segment, last = records[-1]
         self._sequence, self._place = last.sequence, last.stop - self._segment * self._size
         torn = _begun(content, last.stop, (self._segment + 1) * self._size, last.sequence + 1)
-        span = last.sequence - records[0][1].sequence + 1
-        return Found(len(records), span - len(records), torn)
+        first, newest = records[0][1].sequence, last.sequence
+        missing = [sequence for sequence in range(first, newest) if sequence not in found]
+        return Found(len(records), len(missing), torn, missing[-1] if missing else 0)
 
     def _replay(self, segment: int, record: _Record) -> None:
         head = _MAGIC + record.sequence.to_bytes(8, "big") + len(record.content).to_bytes(4, "big")

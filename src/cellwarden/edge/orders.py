@@ -13,7 +13,7 @@ Rules
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, nan
 from typing import Any, Final
 
 from cryptography import x509
@@ -87,7 +87,9 @@ class OrderDesk:
             TrustError: the other end is not our hub.
         """
         self.settle()
-        return self.hear(courier.orders(dict(self._book.seen)))
+        asked = self.clock.steady()
+        post = courier.orders(dict(self._book.seen))
+        return self.hear(post, self.clock.steady() - asked)
 
     def settle(self) -> None:
         """What is over is over for good, whatever a clock says after a restart.
@@ -101,13 +103,14 @@ class OrderDesk:
             if book is not self._book:
                 self._keep(book, self._reports, self._roots)
 
-    def hear(self, post: Post) -> tuple[Outcome, ...]:
-        """Judge what came; gives what became of each.
+    def hear(self, post: Post, took_second: float = nan) -> tuple[Outcome, ...]:
+        """Judge what came, so long after it was asked for; gives what became of each.
 
         Raises:
             UnavailableError: the disk did not take it; nothing has changed.
         """
-        self.clock.witness(min(post.hub_unix_time_second, self._latest))
+        told = post.hub_unix_time_second
+        self.clock.witness(min(told, self._latest), took_second if told <= self._latest else nan)
         now = self.clock.now()
         with self._lock:
             roots = self._listed(post.revoked)

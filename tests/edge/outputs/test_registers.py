@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellwarden.control.fault_table import SUNSPEC_EVENTS
 from cellwarden.domain import (
     CLOSED,
     Allowance,
@@ -21,7 +22,7 @@ from cellwarden.domain import (
 from cellwarden.domain.cell import Cell, tiers
 from cellwarden.edge.drivers import sunspec
 from cellwarden.edge.outputs.registers import encode_map, powers_of
-from cellwarden.edge.outputs.view import SUNSPEC_EVENTS, PackView
+from cellwarden.edge.outputs.view import PackView
 from edge.carried import frame, pack
 
 

@@ -14,10 +14,11 @@ from typing import Final
 
 import numpy as np
 
+from cellwarden.control.fault_table import SUNSPEC_EVENTS
 from cellwarden.domain import Pack
 from cellwarden.edge.drivers import sunspec
 from cellwarden.edge.drivers.field import Field, encode
-from cellwarden.edge.outputs.view import SUNSPEC_EVENTS, PackView
+from cellwarden.edge.outputs.view import PackView
 
 __all__ = ["Powers", "encode_map", "powers_of"]
 

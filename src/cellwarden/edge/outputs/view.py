@@ -9,43 +9,9 @@ import numpy as np
 
 from cellwarden.domain import OPEN, Allowance, Command, Diagnosis, Frame, Pack, Reaction
 
-__all__ = ["SUNSPEC_EVENTS", "PackView"]
+__all__ = ["PackView"]
 
 _NAN: Final = float("nan")
-
-# Bits of Evt1 (model 802), the taxonomy that every output tells of faults in.
-SUNSPEC_EVENTS: Final = (
-    "COMMUNICATION_ERROR",
-    "OVER_TEMP_ALARM",
-    "OVER_TEMP_WARNING",
-    "UNDER_TEMP_ALARM",
-    "UNDER_TEMP_WARNING",
-    "OVER_CHARGE_CURRENT_ALARM",
-    "OVER_CHARGE_CURRENT_WARNING",
-    "OVER_DISCHARGE_CURRENT_ALARM",
-    "OVER_DISCHARGE_CURRENT_WARNING",
-    "OVER_VOLT_ALARM",
-    "OVER_VOLT_WARNING",
-    "UNDER_VOLT_ALARM",
-    "UNDER_VOLT_WARNING",
-    "UNDER_SOC_MIN_ALARM",
-    "UNDER_SOC_MIN_WARNING",
-    "OVER_SOC_MAX_ALARM",
-    "OVER_SOC_MAX_WARNING",
-    "VOLTAGE_IMBALANCE_WARNING",
-    "TEMPERATURE_IMBALANCE_ALARM",
-    "TEMPERATURE_IMBALANCE_WARNING",
-    "CONTACTOR_ERROR",
-    "FAN_ERROR",
-    "GROUND_FAULT",
-    "OPEN_DOOR_ERROR",
-    "CURRENT_IMBALANCE_WARNING",
-    "OTHER_ALARM",
-    "OTHER_WARNING",
-    "RESERVED_1",
-    "CONFIGURATION_ALARM",
-    "CONFIGURATION_WARNING",
-)
 
 
 @dataclass(frozen=True, slots=True)
