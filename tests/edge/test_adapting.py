@@ -73,7 +73,7 @@ def adapter(home: Home) -> Iterator[Callable[[], Adapter]]:
         def make() -> Adapter:
             import time
 
-            return Adapter(folder, NAME, pack(), outbox, roots=roots, now=time.time)
+            return Adapter(folder, NAME, pack(), outbox, roots=lambda: roots, now=time.time)
 
         yield make
 

@@ -47,7 +47,7 @@ def identity(home: Home) -> Iterator[Open]:
 
         def make() -> PackIdentity:
             roots = Roots(load_certificate((folder / "ca.crt").read_bytes()))
-            return PackIdentity(NAME, element_of(folder), outbox, roots, time.time)
+            return PackIdentity(NAME, element_of(folder), outbox, lambda: roots, time.time)
 
         yield make
 
@@ -121,7 +121,7 @@ def test_nobody_who_was_not_paired_is_asked(home: Home) -> None:
     folder = home.enrol("bms-3")
     with closing(open_outbox(folder)) as outbox:
         roots = Roots(load_certificate((folder / "ca.crt").read_bytes()))
-        one = PackIdentity("bms-3", None, outbox, roots, time.time)
+        one = PackIdentity("bms-3", None, outbox, lambda: roots, time.time)
         assert one.ask() is None
         assert one.permission(0.1, closed=True) is None
         assert one.known == ("", "")
@@ -133,12 +133,9 @@ def test_a_pairing_that_cannot_be_read_is_refused(home: Home) -> None:
     folder = home.device(NAME)
     with closing(open_outbox(folder)) as outbox:
         outbox.keep("pairing", b"\x80")
+        roots = Roots(load_certificate((folder / "ca.crt").read_bytes()))
         with pytest.raises(DecodeError):
-            PackIdentity(NAME, None, outbox, Roots(load_certificate(_authority(folder))), time.time)
-
-
-def _authority(folder: Path) -> bytes:
-    return (folder / "ca.crt").read_bytes()
+            PackIdentity(NAME, None, outbox, lambda: roots, time.time)
 
 
 def test_an_outbox_keeps_the_pairing_out_of_plain_sight(home: Home) -> None:

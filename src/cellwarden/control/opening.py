@@ -109,10 +109,11 @@ def advance(
         ramp = settings.ramp_second if gently else 0.0
         calm = abs(now.current_ampere) <= settings.break_ampere  # false where it is not read
         ready = stage_second >= ramp and calm
-        over = stage_second >= ramp + settings.ease_second
+        # A clock that ran back must not keep a pack connected.
+        over = not 0.0 <= stage_second < ramp + settings.ease_second
         return OpeningStage.PART if ready or over else stage
     if stage is OpeningStage.PART:
-        parted = all(now.follows(_MINUS)) or stage_second >= settings.part_second
+        parted = all(now.follows(_MINUS)) or not 0.0 <= stage_second < settings.part_second
         return OpeningStage.APART if parted else stage
     looked = all(now.follows(OPEN)) and fallen(settings, now)
     return None if looked or stage_second >= settings.fall_second else stage

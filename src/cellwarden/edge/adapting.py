@@ -56,25 +56,32 @@ class Adapter:
         pack: Pack,
         outbox: Outbox,
         *,
-        roots: Roots,
+        roots: Callable[[], Roots],
         now: Callable[[], float],
     ) -> None:
         self._folder, self._device, self._pack = folder, device, pack
         self._outbox, self._roots, self._now = outbox, roots, now
         self._findings: list[Finding] = []
         self._minutes: list[Frames] = []
+        self._wish: Wish | None = None
         self._state = self._take_up()
         self._bounds = self._read_bounds()
 
     @property
     def regime(self) -> Regime | None:
         """What the pack is run in; None where nothing is adapted."""
-        state = self._state
-        return None if state is None else state.regime
+        state, bounds = self._state, self._bounds
+        if state is None or bounds is None or self._now() >= bounds.expires_unix_time_second:
+            return None
+        return state.regime
 
     def look(self, frames: Frames) -> list[Finding]:
         """Take in a batch; gives what was decided meanwhile."""
-        self._hear_wish()
+        if self._wish is None:
+            self._hear_wish()
+        if self._wish is not None:  # it is kept until a disk has taken what follows from it
+            self._act_on(self._wish)
+            self._wish = None
         minutes = _minutes(frames)
         if minutes is not None:
             begun = self._minutes[0].unix_time_second[0] if self._minutes else np.inf
@@ -104,10 +111,14 @@ class Adapter:
         except FileNotFoundError:
             return
         except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
-            path.unlink(missing_ok=True)
+            if not _removed(path):
+                return  # it is told when it can go: each batch would tell it again
             self._tell("wish", Severity.WARNING, f"a wish at the pack cannot be read: {error}")
             return
-        path.unlink(missing_ok=True)
+        if _removed(path):
+            self._wish = wish
+
+    def _act_on(self, wish: Wish) -> None:
         now = self._now()
         if self._state is None:
             self._tell("wish", Severity.WARNING, "a wish at the pack: nothing is adapted here")
@@ -142,7 +153,7 @@ class Adapter:
     def _read_bounds(self) -> RegimeBounds | None:
         path = self._folder / LEEWAY_FILE
         try:
-            return open_leeway(path.read_bytes(), self._device, self._roots, self._now())
+            return open_leeway(path.read_bytes(), self._device, self._roots(), self._now())
         except FileNotFoundError:
             return None
         except (Error, OSError) as error:
@@ -151,6 +162,15 @@ class Adapter:
 
     def _tell(self, signal: str, severity: Severity, message: str) -> None:
         self._findings.append(Finding("adapt", severity, signal, self._now(), message[:400]))
+
+
+def _removed(path: Path) -> bool:
+    """Whether a wish is gone, so that it is heard once."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def _said(change: Change) -> tuple[str, Severity, str]:

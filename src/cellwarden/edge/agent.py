@@ -103,6 +103,7 @@ class Agent:
         report: Callable[[Error], None] = lambda _error: None,
     ) -> None:
         self._beside = beside
+        self._held: Frames | None = None
         self._device = device
         self._driver = driver
         self._outbox = outbox
@@ -120,7 +121,9 @@ class Agent:
         Raises:
             UnavailableError: the pack does not serve; call again later.
         """
-        frames = self._driver.read(self._batch_frames)
+        if self._held is None:  # else a try before this one failed: it cannot be read twice
+            self._held = self._driver.read(self._batch_frames)
+        frames = self._held
         if frames is None:
             return False
         started = time.thread_time()
@@ -134,6 +137,7 @@ class Agent:
         started = self._spent("sign and seal", started)
         state = replace(state, position=self._driver.position(), estimator=estimator)
         self._keep(message, state)
+        self._held = None
         self._spent("outbox", started)
         self._pack = None  # told once a boot
         if self._beside is not None:

@@ -79,11 +79,16 @@ class ControlLoop:
         guarded: Guarded | None = None,
         watchdog: Watchdog | None = None,
         ordered: Callable[[], Ordered] = lambda: FREE,
+        reopen: Callable[[], None] = lambda: None,
         settings: Settings | None = None,
         steady: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`guarded` is the pack as both the loop and the watchdog write to it."""
+        """`guarded` is the pack as both the loop and the watchdog write to it.
+
+        `reopen` tells the control that the pack was opened without it.
+        """
+        self._reopen = reopen
         self._pack, self._control, self._frames = pack, control, frames
         self._charge, self._health, self._strange = senses
         self._guarded = guarded or Guarded(pack)
@@ -96,6 +101,7 @@ class ControlLoop:
         self._soc: Charge | None = None
         self._framed = self._heard = steady()
         self._first = True
+        self._names: tuple[str, ...] = ()
         self._opened = False
         self.state = ""
 
@@ -114,7 +120,9 @@ class ControlLoop:
                 if wait > 0.0:
                     self._sleep(wait)
         finally:
-            self._guarded.shut_down()
+            end = self._steady() + self._settings.silent_second
+            while not self._guarded.shut_down() and self._steady() < end:
+                self._sleep(self._settings.period_second)
 
     def cycle(self) -> None:
         """One cycle.
@@ -132,6 +140,8 @@ class ControlLoop:
     def _turn(self) -> None:
         reading = self._pack.read()
         now = self._steady()
+        if self._opened:  # over the head of the control, which has to close in order again
+            self._reopen()
         due = self._first or now - self._framed >= self._settings.frame_second - _EARLY_SECOND
         if due:
             self._soc = self._charge.step(reading.frame)
@@ -147,7 +157,10 @@ class ControlLoop:
                 begin = self._first or late
                 self._framed = now if begin else self._framed + self._settings.frame_second
             self._first = False
-            self._look(reading.frame, urgent=bool(decision.troubles) or decision.changed)
+            names = tuple(trouble.name for trouble in decision.troubles)
+            urgent = decision.changed or names != self._names  # one that lasts is told once
+            self._names = names
+            self._look(reading.frame, urgent=urgent)
 
     def _look(self, frame: Frame, *, urgent: bool) -> None:
         soc = self._soc

@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -65,9 +65,10 @@ from cellwarden.trust.identity import Roots, load_certificate
 from cellwarden.wire import Notes
 from cellwarden.wire.obedience import Rules
 
-__all__ = ["Controller", "run_controlled"]
+__all__ = ["Controller", "lock_out_others", "run_controlled"]
 
 _RETRY_SECOND: Final = 1.0
+_REFUSED_SECOND: Final = 60.0
 _LAST_SECOND: Final = 3.0  # for what was read, when it is told to stop
 
 
@@ -126,14 +127,14 @@ class Controller:
         Raises:
             Error: something does not open.
         """
-        self._report = report
+        self._report = _unheard(report)
         self._stopping = threading.Event()
         self._faults: list[Exception] = []
         config = read_device_config(folder)
         told = config.described(folder.name)
         self._stack = ExitStack()
         try:
-            _lock_out_others(folder, self._stack)
+            lock_out_others(folder, self._stack)
             self._open(folder, config, told, live or self._connect(config, told), on_trip)
         except BaseException:
             self._stack.close()
@@ -164,7 +165,7 @@ class Controller:
         rules = Rules(device.name, told.room, models.obeyed, speaks_for)
         latest = device.certificate.not_valid_after_utc.timestamp()
         self.desk = OrderDesk(outbox, rules, authority, clock, latest_unix_time_second=latest)
-        adapter = self._know(folder, told, outbox, Roots(authority), clock)
+        adapter = self._know(folder, told, outbox, lambda: self.desk.roots, clock)
         self._remember(folder, told, clock)
         self._show(folder, told)
         quota = config.room.quota_bytes
@@ -186,6 +187,7 @@ class Controller:
             guarded=guarded,
             watchdog=self.watchdog,
             ordered=self.desk.in_force,
+            reopen=told.control.opened,
             settings=told.settings,
         )
         self._warm_up = partial(_warm_up, live, told.pack, senses(told.pack, models))
@@ -205,7 +207,12 @@ class Controller:
         )
 
     def _know(
-        self, folder: Path, told: Described, outbox: Outbox, roots: Roots, clock: TrustedClock
+        self,
+        folder: Path,
+        told: Described,
+        outbox: Outbox,
+        roots: Callable[[], Roots],
+        clock: TrustedClock,
     ) -> Adapter:
         """What is learnt of the pack's user, and who the pack is: both hold the control back."""
         name = told.pack.name
@@ -297,18 +304,21 @@ class Controller:
                 if not self._agent.step():
                     return
             except Error as error:
-                if look_up(EDGE_REACTION, error) != "retry":
-                    raise
                 self._report(error)
+                if look_up(EDGE_REACTION, error) != "retry":
+                    return  # a spoilt outbox tells the hub nothing more; the pack is still served
                 if self._stopping.wait(_RETRY_SECOND) and self.queue.closed:
                     return
 
     def _send(self) -> None:
-        sender = Sender(self._device, self._outbox, self._transport, self._transport.expected)
-        try:
-            keep_sending(sender, self._stopping.is_set, self._report)
-        except Error as error:  # the hub refuses for good; what is read is kept, and thinned out
-            self._report(error)
+        while True:
+            sender = Sender(self._device, self._outbox, self._transport, self._transport.expected)
+            try:
+                keep_sending(sender, self._stopping.is_set, self._report)
+            except Error as error:  # refused; what is read is kept, and asked again later
+                self._report(error)
+            if self._stopping.wait(_REFUSED_SECOND):
+                return
 
     def _keep(self) -> None:
         self.carryover.keep_on(self._stopping.is_set, self._report)
@@ -339,7 +349,22 @@ def _warm_up(live: Live, pack: Pack, fresh: tuple[ChargeSense, HealthSense, Stra
         return  # the loop sees the same, and says so
 
 
-def _lock_out_others(folder: Path, stack: ExitStack) -> None:
+def _unheard(report: Callable[[Error], None]) -> Callable[[Error], None]:
+    """A report that nobody takes (a full disk, a closed terminal) stops nothing."""
+
+    def tell(error: Error) -> None:
+        with suppress(OSError, ValueError):
+            report(error)
+
+    return tell
+
+
+def lock_out_others(folder: Path, stack: ExitStack) -> None:
+    """Hold a device's folder until the stack ends.
+
+    Raises:
+        UsageError: another process controls its pack.
+    """
     descriptor = os.open(folder / "device.lock", os.O_RDWR | os.O_CREAT, 0o600)
     stack.callback(os.close, descriptor)
     try:

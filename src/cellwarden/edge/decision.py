@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import isnan, nan
 
 from cellwarden.control import decision as decisions
+from cellwarden.control import machine
 from cellwarden.control.fault_table import FaultRow
 from cellwarden.control.orders import Terms
 from cellwarden.control.step import Believed, Control, ControlState, begin, control_of, step
@@ -53,6 +54,7 @@ class PackControl:
     _control: Control = field(init=False)
     _state: ControlState | None = field(init=False, default=None)
     _closed: bool = field(init=False, default=False)
+    _latched: tuple[str, ...] = field(init=False, default=())
     _last_second: float | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -74,6 +76,7 @@ class PackControl:
         self._hand_over(self._state, told)
         known = ("", "") if self.identity is None else self.identity.known
         self._closed = told.command.contactors.closed
+        self._latched = told.latched
         self.standing.note(told, reading.frame.unix_time_second, known, regime)
         self.show(told, reading, soc)
         return Decision(
@@ -105,6 +108,13 @@ class PackControl:
             error = own
         whole = replace(inputs, memory_intact=intact, clock_error_second=error)
         return replace(reading, inputs=whole)
+
+    def opened(self) -> None:
+        """A pack that was closed begins anew with the self-test; what is latched stays so."""
+        state = self._state
+        if state is not None and state.machine.driven.any_closed:
+            self._state = replace(state, machine=machine.start(self._latched))
+            self._closed = False
 
     def _permission(self, reading: Reading) -> Permission | None:
         """What the pack may do that has or has not shown who it is."""

@@ -11,7 +11,7 @@ Rules
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -127,7 +127,9 @@ class ChargeSense:
         if self._away >= _AWAY_COUNT:
             self._guarded.drop(f"it is over {_AWAY:g} away from the built-in filter", now)
             return built_in
-        return told
+        # The limits look two deviations to the worse side: the built-in charge lies within them.
+        doubt = np.abs(told.soc_fraction - built_in.soc_fraction) / 2.0
+        return replace(told, soc_std_fraction=np.maximum(told.soc_std_fraction, doubt))
 
     def _ask(self, model: CellModel, frame: Frame) -> Charge:
         """One cell of the model's kind stands for a group of them: current is shared."""
@@ -225,7 +227,7 @@ class HealthSense:
         budget: Budget | None = None,
     ) -> None:
         self._pack, self._model = pack, model
-        self._guarded = _Guarded(name, "soh_fraction", budget or Budget(2.0, 3))
+        self._guarded = _Guarded(name, "soh_fraction", budget or Budget(0.1, 1))
         self._record = _Record()
         self._charging_since: float | None = None
         self.last: tuple[float, float] | None = None  # when, how much
@@ -307,6 +309,9 @@ class StrangeSense:
         model, now = self._model, frame.unix_time_second
         if model is None:
             return []
+        warm = bool(np.isfinite(_celsius(frame, 1)).all())
+        if not (warm and np.isfinite(frame.current_ampere) and np.isfinite(soc.soc_fraction).all()):
+            return []  # a reading that is missing is no fault of the model
         told = self._guarded.ask(lambda: model.tell(_row(model, frame, soc)), _no_band, now)
         if told is None:
             return self._guarded.take_findings()

@@ -79,6 +79,11 @@ class OrderDesk:
             self._book = replace(self._book, held=())
         self._told_set_back = False
 
+    @property
+    def roots(self) -> Roots:
+        """Whom to believe, with the newest revocation list that was heard."""
+        return self._roots
+
     def poll(self, courier: Courier) -> tuple[Outcome, ...]:
         """Let go of what is over, ask for orders and judge them.
 

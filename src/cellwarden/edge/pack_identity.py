@@ -63,7 +63,12 @@ class PackIdentity:
     """Asks one device's pack who it is."""
 
     def __init__(
-        self, device: str, ask: Ask | None, outbox: Outbox, roots: Roots, now: Callable[[], float]
+        self,
+        device: str,
+        ask: Ask | None,
+        outbox: Outbox,
+        roots: Callable[[], Roots],
+        now: Callable[[], float],
     ) -> None:
         """Take up the pairing.
 
@@ -73,7 +78,7 @@ class PackIdentity:
         self._device, self._ask, self._outbox = device, ask, outbox
         self._roots, self._now = roots, now
         self._lock = threading.Lock()
-        self._pairing, self._cloned = _hear(outbox.kept(_KEPT))
+        self._pairing, self._cloned = self._safe = _hear(outbox.kept(_KEPT))
         self._authenticity = Authenticity.SILENT
         self._doubt = Doubt()
         self._told: Authenticity | None = None
@@ -101,7 +106,7 @@ class PackIdentity:
         if answer is None:
             raise UsageError("the pack gives no answer", hint="Check its wire and its key.")
         with self._lock:
-            self._keep(read_answer(answer, question, self._roots, self._now()), cloned=False)
+            self._keep(read_answer(answer, question, self._roots(), self._now()), cloned=False)
             self._authenticity = Authenticity.GENUINE
         assert self._pairing is not None  # noqa: S101  just kept
         return self._pairing
@@ -115,10 +120,13 @@ class PackIdentity:
         if self._pairing is None:
             return None
         question = self._question()
-        verdict = judge(self._answer(question), question, self._pairing, self._roots, self._now())
+        verdict = judge(self._answer(question), question, self._pairing, self._roots(), self._now())
         cloned = self._cloned or verdict.authenticity is Authenticity.CLONED
         with self._lock:
-            if (verdict.pairing, cloned) != (self._pairing, self._cloned):
+            if verdict.authenticity is not Authenticity.GENUINE:  # counts, whatever a disk does
+                self._authenticity, self._cloned = verdict.authenticity, cloned
+                self._tell(verdict)
+            if (verdict.pairing, cloned) != self._safe:
                 self._keep(verdict.pairing, cloned=cloned)
             if cloned and verdict.authenticity is Authenticity.GENUINE:
                 reason = "its key has answered twice, and nobody has paired anew"
@@ -156,7 +164,7 @@ class PackIdentity:
     def _keep(self, pairing: Pairing, *, cloned: bool) -> None:
         told = to_cbor([pairing.pack, pairing.thumbprint, pairing.counter, cloned])
         self._outbox.keep(_KEPT, told)
-        self._pairing, self._cloned = pairing, cloned
+        self._pairing, self._cloned = self._safe = pairing, cloned
 
     def _tell(self, verdict: Verdict) -> None:
         if verdict.authenticity is self._told:

@@ -19,7 +19,7 @@ from typing import Final
 
 from cellwarden.domain import OPEN, Command
 from cellwarden.edge.drivers.seam import Live
-from cellwarden.errors import Error, SafetyError
+from cellwarden.errors import SafetyError
 
 __all__ = ["SAFE", "Guarded", "Watchdog", "notify"]
 
@@ -50,7 +50,12 @@ class Guarded:
     def __init__(self, pack: Live) -> None:
         self._pack = pack
         self._lock = threading.Lock()
-        self.shut = False
+        self._shut = threading.Event()
+
+    @property
+    def shut(self) -> bool:
+        """Whether it was opened for good."""
+        return self._shut.is_set()
 
     def write(self, command: Command) -> None:
         """Carry out a command of the control loop.
@@ -59,20 +64,22 @@ class Guarded:
             SafetyError: the pack was opened over its head.
         """
         with self._lock:
-            if self.shut:
+            if self._shut.is_set():
                 raise SafetyError(
                     "the pack was opened because its control did not answer",
                     hint="Look for what held the control up, then start it again.",
                 )
             self._pack.write(command)
+            if self._shut.is_set():  # opened meanwhile, and this command may have come after that
+                self._pack.write(SAFE)
 
     def shut_down(self) -> bool:
         """Open the pack, whoever is writing; False where the pack did not take it."""
-        self.shut = True
+        self._shut.set()
         held = self._lock.acquire(timeout=0.05)  # a writer may hang in there
         try:
             self._pack.write(SAFE)
-        except Error:
+        except Exception:  # noqa: BLE001  whatever a driver raises, it is tried again
             return False
         finally:
             if held:

@@ -202,7 +202,7 @@ def write_findings(
     for finding in findings:
         store.execute(
             "DELETE FROM finding WHERE device = ? AND kind = ? AND severity = ? AND signal = ?"
-            " AND item = ? AND unix_time_second = ?",
+            " AND item = ? AND unix_time_second = ? AND origin = ?",
             [
                 device,
                 finding.kind,
@@ -210,6 +210,7 @@ def write_findings(
                 finding.signal,
                 finding.item,
                 finding.unix_time_second,
+                origin,
             ],
         )
         store.add(
