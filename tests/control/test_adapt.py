@@ -140,3 +140,12 @@ def test_bounds_that_contradict_themselves_are_refused() -> None:
         Regime(0.9, 0.5)
     with pytest.raises(UsageError):
         adapt.overrule(adapt.begin(BOUNDS), "colour", 1.0, 0.0, 0.0)
+
+
+def test_a_persons_word_stands_outside_the_bounds_too_until_its_time_is_over() -> None:
+    state, _ = adapt.overrule(adapt.begin(BOUNDS), "cooling_temperature_celsius", 44.0, 20 * DAY, 0)
+    state, _ = live([day(k, 0.8) for k in range(1, 20)], state=state)
+    assert state.regime.cooling_temperature_celsius == 44.0
+    state, told = live([day(k, 0.8) for k in range(20, 23)], state=state)
+    assert state.regime.cooling_temperature_celsius == 40.0
+    assert Deed.FREED in [one.deed for one in told]

@@ -36,6 +36,7 @@ def now(link: float = 0.0, ampere: float = 0.0, **contacts: bool) -> Situation:
         (-150.0, 5.0, True, PART),
         (math.nan, 0.0, False, EASE),  # not read is not low
         (math.nan, 3.0, False, PART),
+        (-150.0, -1000.0, False, PART),  # a clock that ran back keeps nothing closed
     ],
 )
 def test_contactors_open_under_a_current_that_they_can_break_or_after_a_stated_time(

@@ -154,3 +154,16 @@ def test_what_cannot_be_is_refused_on_the_command_line(home: Home) -> None:
         wish_command(home, NAME, Wish())
     with pytest.raises(UsageError):
         wish_command(home, NAME, Wish("colour", 1.0))
+
+
+def test_batches_of_a_few_frames_make_a_day_as_well(
+    home: Home, adapter: Callable[[], Adapter]
+) -> None:
+    adapt_command(home, NAME, LEASH)
+    one = adapter()
+    for index in range(34):
+        whole = day(index)
+        for start in range(0, len(whole), 2):
+            one.look(whole.rows(start, start + 2))
+    assert one.regime is not None
+    assert one.regime.high_soc_fraction == 0.7

@@ -10,7 +10,7 @@ import pytest
 
 from cellwarden.cli.home import Home
 from cellwarden.cli.pairing import pair_command
-from cellwarden.domain import Authenticity
+from cellwarden.domain import Authenticity, Reaction
 from cellwarden.edge.config import open_outbox
 from cellwarden.edge.outbox import Outbox
 from cellwarden.edge.pack_identity import ELEMENT_FOLDER, PackIdentity, element_of
@@ -142,3 +142,34 @@ def test_an_outbox_keeps_the_pairing_out_of_plain_sight(home: Home) -> None:
     assert isinstance(open_outbox(home.device(NAME)), Outbox)
     content = (home.device(NAME) / "outbox.sqlite").read_bytes()
     assert b"pack-of-bms-1" not in content
+
+
+def test_a_restart_is_no_new_hour_for_a_doubted_pack(home: Home, identity: Open) -> None:
+    shutil.rmtree(home.device(NAME) / ELEMENT_FOLDER)
+    one = identity()
+    one.ask()
+    one.permission(3000.0, closed=True)
+    one.ask()
+    again = identity()
+    again.ask()
+    permission = again.permission(700.0, closed=True)
+    assert permission is not None
+    assert permission.reaction is Reaction.FORBID_CLOSE
+
+
+def test_a_revoked_pack_is_foreign_from_the_next_asking_on(home: Home) -> None:
+    folder = home.device(NAME)
+    assert home.revoke("pack-of-bms-1") == 1
+    listed = (home.path / "authority" / "crl.pem").read_bytes()
+    with closing(open_outbox(folder)) as outbox:
+        believed = [Roots(load_certificate((folder / "ca.crt").read_bytes()))]
+        one = PackIdentity(NAME, element_of(folder), outbox, lambda: believed[0], time.time)
+        assert outcome(one) is Authenticity.GENUINE
+        believed[0] = believed[0].renewed(listed)
+        assert outcome(one) is Authenticity.FOREIGN
+
+
+def test_a_pack_outlives_its_device(home: Home) -> None:
+    encoded = (home.device(NAME) / ELEMENT_FOLDER / "pack.crt").read_bytes()
+    left = load_certificate(encoded).not_valid_after_utc.timestamp() - time.time()
+    assert left > 9 * 365 * 86_400.0

@@ -208,3 +208,39 @@ def test_a_process_whose_loop_hangs_opens_its_pack_and_ends(
     assert opened[0] - max(told[19][0], hung - 0.1) < 1.0
     assert not told[-1][1]
     process.stdin.close()
+
+
+class Failing(Recorder):
+    """Raises something of its own the first times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.left = times
+
+    def write(self, command: Command) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            raise OSError(5, "Input/output error")
+        super().write(command)
+
+
+def test_a_driver_that_raises_whatever_it_likes_does_not_stop_the_watchdog() -> None:
+    pack = Failing(2)
+    watchdog = Watchdog(Guarded(pack), limit_second=0.05, tell=lambda _line: True)
+    watchdog.start()
+    waits_for(pack.commands)
+    watchdog.stop()
+    assert pack.commands[0] == SAFE
+
+
+def test_a_command_that_was_on_its_way_is_followed_by_the_safe_one() -> None:
+    pack = Recorder()
+    pack.free.clear()
+    guarded = Guarded(pack)
+    writer = threading.Thread(target=guarded.write, args=(SERVING,), daemon=True)
+    writer.start()
+    time.sleep(0.05)
+    guarded.shut_down()
+    pack.free.set()
+    writer.join(5.0)
+    assert pack.commands[-1] == SAFE

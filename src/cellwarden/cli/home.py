@@ -46,6 +46,7 @@ from cellwarden.trust.keys import FileKeyStore, write_durably
 __all__ = ["Home", "TrustRoots"]
 
 _DEVICE_LIFETIME: Final = timedelta(days=397)
+_PACK_LIFETIME: Final = timedelta(days=3650)  # nobody opens a pack to renew it
 _HUB_LIFETIME: Final = timedelta(days=397)
 
 
@@ -207,9 +208,8 @@ class Home:
         return folder
 
     def revoke(self, name: str) -> int:
-        """Revoke every certificate of a device or a server; gives how many there were."""
-        uris = {Identity("device", name).uri(), Identity("server", name).uri()}
-        issued = [row for row in self._issued() if row["uri"] in uris]
+        """Revoke every certificate of that name, whoever bears it; gives how many there were."""
+        issued = [row for row in self._issued() if row["uri"].rsplit("/", 1)[-1] == name]
         if not issued:
             raise UsageError(f"no certificate was issued to {name}", hint="Check the name.")
         revoked = {row["serial"] for row in self._issued() if row["revoked"]}
@@ -263,8 +263,12 @@ class Home:
     def _issue(
         self, authority: Authority, asked: bytes, identity: Identity, hosts: list[str] | None = None
     ) -> x509.Certificate:
-        lifetime = _HUB_LIFETIME if identity.kind == "hub" else _DEVICE_LIFETIME
-        certificate = authority.issue(asked, identity, utc(time.time()), lifetime, hosts or ())
+        now = utc(time.time())
+        lifetime = {"hub": _HUB_LIFETIME, "pack": _PACK_LIFETIME}.get(
+            identity.kind, _DEVICE_LIFETIME
+        )
+        lifetime = min(lifetime, authority.certificate.not_valid_after_utc - now)
+        certificate = authority.issue(asked, identity, now, lifetime, hosts or ())
         row = {
             "serial": f"{certificate.serial_number:x}",
             "uri": identity.uri(),

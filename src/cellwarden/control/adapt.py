@@ -15,6 +15,7 @@ Rules
 - A heat answer that has grown by `HEAT_GROWTH` asks for a check of the cooling, once until reset.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -140,6 +141,9 @@ def step(
     if now >= bounds.expires_unix_time_second:
         return _free(state, bounds, now)
     clipped = bounds.clip(state.regime)
+    said = {name: _setting(state.regime, name) for name in _GRIDS if state.is_pinned(name, now)}
+    with contextlib.suppress(UsageError):  # an empty window: then the bounds go before
+        clipped = replace(clipped, **said)  # a person's word stands until its time is over
     changes: list[Change] = []
     if clipped != state.regime:
         changes += _differences(state.regime, clipped, now, "the signed bounds have changed")

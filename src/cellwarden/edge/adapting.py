@@ -35,6 +35,7 @@ _KEPT: Final = "adapting"
 _DAY_SECOND: Final = 86_400.0
 _MINUTE_SECOND: Final = 60.0
 _MOST_MINUTES: Final = 3000  # of a day and of what came late
+_MOST_PARTS: Final = 64  # batches, before their minutes are put together
 
 
 class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -87,7 +88,10 @@ class Adapter:
             begun = self._minutes[0].unix_time_second[0] if self._minutes else np.inf
             if minutes.unix_time_second[-1] // _DAY_SECOND > begun // _DAY_SECOND:
                 self._end_day()
-            self._minutes = [*self._minutes, minutes][-_MOST_MINUTES:]
+            self._minutes.append(minutes)
+            if len(self._minutes) > _MOST_PARTS:
+                whole = _minutes(_joined(self._minutes))
+                self._minutes = [] if whole is None else [whole.rows(-_MOST_MINUTES, len(whole))]
         found, self._findings = self._findings, []
         return found
 

@@ -6,6 +6,7 @@ Rules
   twice with one number is found after a power loss too.
 - The control loop asks `permission` each cycle and waits for nothing; asking the pack has a thread
   of its own. Before the first answer a paired pack is a silent one.
+- How long a doubted pack has been in use is kept with each asking: a restart is no new hour.
 - A key that has answered twice is not believed again, whatever it answers: which of the two packs
   is here nobody can tell. Only pairing anew ends that.
 - Each change of mind is told once, as a finding.
@@ -78,9 +79,9 @@ class PackIdentity:
         self._device, self._ask, self._outbox = device, ask, outbox
         self._roots, self._now = roots, now
         self._lock = threading.Lock()
-        self._pairing, self._cloned = self._safe = _hear(outbox.kept(_KEPT))
+        self._pairing, self._cloned, used = self._safe = _hear(outbox.kept(_KEPT))
         self._authenticity = Authenticity.SILENT
-        self._doubt = Doubt()
+        self._doubt = Doubt(self._authenticity, used)
         self._told: Authenticity | None = None
         self._findings: list[Finding] = []
 
@@ -126,7 +127,7 @@ class PackIdentity:
             if verdict.authenticity is not Authenticity.GENUINE:  # counts, whatever a disk does
                 self._authenticity, self._cloned = verdict.authenticity, cloned
                 self._tell(verdict)
-            if (verdict.pairing, cloned) != self._safe:
+            if (verdict.pairing, cloned, self._doubt.connected_second) != self._safe:
                 self._keep(verdict.pairing, cloned=cloned)
             if cloned and verdict.authenticity is Authenticity.GENUINE:
                 reason = "its key has answered twice, and nobody has paired anew"
@@ -162,9 +163,10 @@ class PackIdentity:
             return None  # a pack whose element fails says nothing
 
     def _keep(self, pairing: Pairing, *, cloned: bool) -> None:
-        told = to_cbor([pairing.pack, pairing.thumbprint, pairing.counter, cloned])
+        used = self._doubt.connected_second
+        told = to_cbor([pairing.pack, pairing.thumbprint, pairing.counter, cloned, used])
         self._outbox.keep(_KEPT, told)
-        self._pairing, self._cloned = self._safe = pairing, cloned
+        self._pairing, self._cloned, _ = self._safe = pairing, cloned, used
 
     def _tell(self, verdict: Verdict) -> None:
         if verdict.authenticity is self._told:
@@ -179,12 +181,12 @@ class PackIdentity:
         self._findings.append(Finding("identity", severity, "pack", self._now(), message))
 
 
-def _hear(kept: bytes | None) -> tuple[Pairing | None, bool]:
+def _hear(kept: bytes | None) -> tuple[Pairing | None, bool, float]:
     if kept is None:
-        return None, False
+        return None, False, 0.0
     told: Any = from_cbor(kept, "the pairing")
     match told:
-        case [str(pack), bytes(thumbprint), int(counter), bool(cloned)]:
-            return Pairing(pack, thumbprint, counter), cloned
+        case [str(pack), bytes(thumbprint), int(counter), bool(cloned), float(used)]:
+            return Pairing(pack, thumbprint, counter), cloned, used
         case _:
             raise DecodeError("not a pairing", hint="Pair the pack anew.")
