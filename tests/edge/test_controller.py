@@ -8,7 +8,7 @@ import pytest
 
 from cellwarden.cli.home import Home
 from cellwarden.domain import Command, Reading
-from cellwarden.edge.config import open_outbox
+from cellwarden.edge.config import open_memory, open_outbox
 from cellwarden.edge.controller import Controller
 from cellwarden.edge.device_config import (
     DeviceConfig,
@@ -18,8 +18,12 @@ from cellwarden.edge.device_config import (
     read_device_config,
     write_device_config,
 )
+from cellwarden.edge.drivers.can_bus import PythonCanBus
 from cellwarden.edge.live import open_live
-from cellwarden.errors import Error, UsageError
+from cellwarden.edge.logbook import Logbook
+from cellwarden.edge.medium import MemoryMedium
+from cellwarden.edge.outputs.inverter import decode_inverter
+from cellwarden.errors import Error, SealError, UsageError
 from edge.live import Recorded
 
 NAME = "pack-1"
@@ -52,10 +56,13 @@ def until(what: "list[object]", second: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def test_a_device_without_its_hub_serves_keeps_what_it_reads_and_opens_when_told(
+def test_a_device_without_its_hub_serves_keeps_what_it_reads_shows_it_and_opens_when_told(
     folder: Path, live: Recorded
 ) -> None:
     reports: list[Error] = []
+    text = '[[can]]\ninterface = "virtual"\nchannel = "shown"\nprofile = "inverter"\n'
+    (folder / "outputs.toml").write_text(text)
+    bus = PythonCanBus("virtual", "shown")
     controller = Controller(folder, live, report=reports.append)
     ended = threading.Thread(target=controller.run, daemon=True)
     ended.start()
@@ -66,6 +73,13 @@ def test_a_device_without_its_hub_serves_keeps_what_it_reads_and_opens_when_told
     assert controller.loop.state == "connected"
     assert live.last is not None
     assert live.last.contactors.closed
+    ampere = 0.0
+    while ampere == 0.0:  # an inverter is told once a second
+        assert time.monotonic() < end
+        sent = bus.hear(0.1)
+        if sent is not None and sent.number == 0x351:
+            ampere = decode_inverter(sent)["high_charge_current_ampere"]
+    bus.close()
     until(reports)
     assert "no way to the hub" in str(reports[0])
     with pytest.raises(UsageError, match="another process controls"):
@@ -77,6 +91,22 @@ def test_a_device_without_its_hub_serves_keeps_what_it_reads_and_opens_when_told
     outbox = open_outbox(folder)
     assert outbox.waiting_count() >= 2
     outbox.close()
+    memory = open_memory(folder)
+    assert memory.found.intact
+    assert "latched" in memory.state
+    memory.close()
+
+
+def test_a_memory_that_somebody_altered_starts_no_pack(folder: Path, live: Recorded) -> None:
+    open_memory(folder).close()
+    kept = (folder / "logbook").read_bytes()
+    medium = MemoryMedium(len(kept))
+    foreign = Logbook(medium, bytes(32))
+    foreign.keep("latched", b"nothing at all")
+    (folder / "logbook").write_bytes(medium.read())
+    with pytest.raises(SealError, match="logbook"):
+        Controller(folder, live)
+    (folder / "logbook").write_bytes(kept)
 
 
 def test_a_fault_of_the_program_opens_the_pack_and_is_told(folder: Path, live: Recorded) -> None:

@@ -300,7 +300,12 @@ def open_logbook(path: Path, keys: KeyStore) -> Logbook:
     """
     if not keys.has("logbook"):
         keys.put("logbook", secrets.token_bytes(32))
-    return Logbook(FileMedium(path, Logbook.byte_count()), keys.get("logbook"))
+    medium = FileMedium(path, Logbook.byte_count())
+    try:
+        return Logbook(medium, keys.get("logbook"))
+    except BaseException:
+        medium.close()
+        raise
 
 
 def _room(name: str, body: bytes) -> int:

@@ -171,7 +171,7 @@ def check_layout(cell_count: int, sensor_count: int, layout: Layout) -> None:
         raise DataError(
             f"the device shows {cell_count} cells and {sensor_count} sensors, not"
             f" {layout.cell_count} and {layout.sensor_count}",
-            hint="Mend series_count and sensor_count in source.toml.",
+            hint="Mend series_count and sensor_count where the pack is described.",
         )
 
 
