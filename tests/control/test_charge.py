@@ -1,5 +1,6 @@
 import importlib.util
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -184,6 +185,32 @@ def test_a_pause_near_the_top_is_not_full() -> None:
     for second in range(100, 200):
         state, asked = once(4.2, state=state, ampere=2.0, clock=float(second))
     assert state.phase is Phase.DONE, "whatever the estimate of charge says"
+
+
+def test_noise_on_the_edge_of_the_held_voltage_makes_no_phases() -> None:
+    edge = PLAIN.high_volt - PLAIN.full_within_volt
+    noise = 0.001 * np.random.default_rng(7).standard_normal(500)
+    state, phases = Charged(Phase.BULK), []
+    for count, volt in enumerate(edge + noise):
+        reading = reading_of(np.full(4, volt), float(count), ampere=20.0)
+        state, _ = step(PLAIN, state, reading, Known(), FREE, wish=YES)
+        phases.append(state.phase)
+    changes = sum(before is not after for before, after in pairwise(phases))
+    assert changes <= 1
+    assert state.phase is Phase.HOLD
+    # A load that really pulls the voltage down leaves the held voltage, within one cycle.
+    fallen = reading_of(np.full(4, edge - 0.006), 500.0, ampere=20.0)
+    assert step(PLAIN, state, fallen, Known(), FREE, wish=YES)[0].phase is Phase.BULK
+
+
+def test_held_is_not_full_below_the_ten_millivolts() -> None:
+    state = Charged(Phase.HOLD)
+    low = PLAIN.high_volt - PLAIN.full_within_volt - 0.003
+    for count in range(120):
+        reading = reading_of(np.full(4, low), float(count), ampere=0.5)
+        state, _ = step(PLAIN, state, reading, Known(), FREE, wish=YES)
+    assert state.phase is Phase.HOLD
+    assert state.full_second == 0.0
 
 
 def test_a_full_pack_is_charged_again_when_charge_and_voltage_have_fallen() -> None:

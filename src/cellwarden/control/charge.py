@@ -209,11 +209,13 @@ def _advance(charging: Charging, state: Charged, seen: _Seen) -> Charged:
     while stage + 1 < len(charging.stages) and seen.high_volt >= charging.stages[stage].until_volt:
         stage += 1
     near = charging.high_volt - charging.full_within_volt
-    phase = Phase.HOLD if seen.high_volt >= near else Phase.BULK
+    # A voltage that is held stays so until it has fallen clearly: noise makes no phases.
+    held = near - (charging.hold_margin_volt if state.phase is Phase.HOLD else 0.0)
+    phase = Phase.HOLD if seen.high_volt >= held else Phase.BULK
     cutoff = charging.cutoff_rate_per_hour * charging.pack.nominal_capacity_ah
     # A pause with the voltage near its limit is not full: more would flow.
     full = (
-        phase is Phase.HOLD
+        seen.high_volt >= near
         and 0.0 <= seen.ampere <= cutoff
         and _held(charging, seen) <= _FULL_PARTS * cutoff
     )

@@ -55,6 +55,7 @@ class Charging:
     cutoff_rate_per_hour: float = 0.05
     full_second: float = 30.0
     full_within_volt: float = 0.010
+    hold_margin_volt: float = 0.005  # below it, until the voltage no longer counts as held
     revive_rate_per_hour: float = 0.1
     revive_volt: float = 2.8
     revive_margin_volt: float = 0.1
