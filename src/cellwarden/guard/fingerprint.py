@@ -91,7 +91,7 @@ def compare(prints: Prints, template: Template, log_ohm: Answers) -> Likeness:
             f"the template has {template.log_ohm.shape} answers, the pack {found.shape}",
             hint="Pair the pack anew.",
         )
-    score = _score(prints.same, prints.other, found - template.log_ohm)
+    score = _scale(prints.same, prints.other)(found - template.log_ohm)
     worst = int(np.argmin(score))
     # The limit of the sum was learnt on packs of `cell_count`; the mean is what compares.
     total, least = float(score.mean()), float(score[worst])
@@ -130,13 +130,13 @@ def learn(
     fold = random.permutation(cells) % _FOLDS
     totals, leasts = [], []
     for left_out in range(_FOLDS):
-        same, other = _covariances(visits[fold != left_out])
+        scale = _scale(*_covariances(visits[fold != left_out]))
         pool = np.flatnonzero(fold == left_out)
         for _ in range(pack_draw_count // _FOLDS):
             chosen = random.choice(pool, cell_count, replace=len(pool) < cell_count)
             early, late = np.sort(random.choice(times, 2, replace=False))
             apart = _centred(visits[chosen, late]) - _centred(visits[chosen, early])
-            score = _score(same, other, apart)
+            score = scale(apart)
             totals.append(score.mean())
             leasts.append(score.min())
     share = false_alarm_fraction / 2.0  # two tests share the alarms
@@ -166,19 +166,23 @@ def _moment(apart: Float64[np.ndarray, "pair answer"]) -> Matrix:
     return found
 
 
-def _score(
-    same: Matrix, other: Matrix, apart: Float64[np.ndarray, "cell answer"]
-) -> Float64[np.ndarray, " cell"]:
-    """Log of how much likelier one cell met twice explains the difference than two cells."""
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Log of how much likelier one cell met twice explains a difference than two cells."""
 
-    def fit(moment: Matrix) -> Float64[np.ndarray, " cell"]:
-        _, size = np.linalg.slogdet(moment)
-        squares = np.einsum("ca,ab,cb->c", apart, np.linalg.inv(moment), apart)
-        fitted: Float64[np.ndarray, " cell"] = -0.5 * (squares + size)
-        return fitted
+    weight: Matrix
+    offset: float
 
-    score: Float64[np.ndarray, " cell"] = fit(same) - fit(other)
-    return score
+    def __call__(self, apart: Float64[np.ndarray, "cell answer"]) -> Float64[np.ndarray, " cell"]:
+        score: Float64[np.ndarray, " cell"] = self.offset + 0.5 * np.einsum(
+            "ca,ab,cb->c", apart, self.weight, apart
+        )
+        return score
+
+
+def _scale(same: Matrix, other: Matrix) -> _Scale:
+    wide, narrow = np.linalg.slogdet(other)[1], np.linalg.slogdet(same)[1]
+    return _Scale(np.linalg.inv(other) - np.linalg.inv(same), 0.5 * float(wide - narrow))
 
 
 def _centred(log_ohm: Answers) -> Answers:
