@@ -245,6 +245,17 @@ def test_switching_off_and_on_is_no_reset(rig: Rig) -> None:
     assert again.run(2.0, Request.STANDBY).mode is Mode.STANDBY
 
 
+def test_what_only_keeps_contactors_open_is_latched_over_a_restart_too(rig: Rig) -> None:
+    rig.run(1.0, Request.STANDBY)
+    decision = rig.run(2.0, Request.STANDBY, authenticated=False)
+    assert decision.latched == ("authentication_failed",)
+    again = Rig()
+    again.state = begin(again.control, 1, latched=decision.latched)
+    decision = again.run(20.0, Request.CONNECT, authenticated=False)
+    assert decision.mode is Mode.ERROR
+    assert decision.latched.count("authentication_failed") == 1, "found anew, and told once"
+
+
 def test_a_foreign_pack_stays_open_and_one_on_the_road_keeps_a_part_of_its_current(
     rig: Rig,
 ) -> None:

@@ -73,6 +73,17 @@ def test_driver_options_that_do_not_fit_are_wrong(folder: Path) -> None:
         assert levels(folder)["driver"] == "wrong"
 
 
+def test_outputs_that_nobody_knows_are_wrong(folder: Path) -> None:
+    path = folder / "outputs.toml"
+    path.write_text('[[can]]\nprofile = "inverter"\n')
+    assert next(seen for seen in check_device(folder) if seen.name == "outputs").level == "ok"
+    path.write_text('[[telex]]\nprofile = "inverter"\n')
+    found = next(seen for seen in check_device(folder) if seen.name == "outputs")
+    path.unlink()
+    assert found.level == "wrong"
+    assert "telex" in found.said
+
+
 def test_a_model_that_does_not_hold_is_a_warning(folder: Path) -> None:
     (folder / "models").mkdir()
     (folder / "models" / "x.grant").write_bytes(b"no grant")

@@ -223,3 +223,38 @@ def test_asking_what_is_in_force_does_not_wait_for_a_slow_disk(
             asking.join(5)
             assert answers
         waiting.join(5)
+
+
+def test_what_the_hub_answers_in_a_known_time_is_a_word_on_the_clock(tmp_path: Path) -> None:
+    hands = Hands()
+
+    def slow(_seen: object) -> Post:
+        hands.wait(0.6)
+        return post(now=NOW + 40.0)
+
+    with desk(tmp_path, hands) as here:
+        here.hear(post(now=NOW + 40.0))
+        assert here.clock.word is None  # nobody knows how old it is
+        here.poll(CallCourier(slow))
+        word = here.clock.word
+        assert word is not None
+        assert word.unix_time_second == pytest.approx(NOW + 40.3)
+        assert word.steady_second == hands.steady
+        assert word.std_second == pytest.approx(0.2, abs=0.02)
+    # What was kept is a floor for the next start, and no word on its clock.
+    with desk(tmp_path, hands) as again:
+        assert again.clock.word is None
+
+
+def test_a_time_beyond_the_devices_certificate_is_no_word_on_the_clock(tmp_path: Path) -> None:
+    hands = Hands()
+    with closing(Outbox(tmp_path / "outbox.sqlite", KEY)) as outbox:
+        here = OrderDesk(
+            outbox,
+            RULES,
+            fleet().authority.certificate,
+            hands.clock(),
+            latest_unix_time_second=NOW + HOUR,
+        )
+        here.hear(post(now=NOW + 10 * HOUR), 0.1)
+        assert here.clock.word is None

@@ -2,7 +2,7 @@
 
 HOME/authority/   the certificate authority: keys, ca.crt, crl.pem, issued.jsonl
 HOME/hub/         the hub: keys, hub.crt, config.toml, store.duckdb
-HOME/edge/NAME/   a device: keys, device.crt, hub.toml, outbox.sqlite
+HOME/edge/NAME/   a device: keys, device.crt, hub.toml, outbox.sqlite, logbook
 HOME/servers/NAME/ a broker or Modbus server: server.key, server.crt, ca.crt, for their programs
 HOME/operator/    the person who ran `init`: keys, operator.crt
 HOME/trust.toml   what a verifier is to trust: authority and ledger key; keep a copy elsewhere

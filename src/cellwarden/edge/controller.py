@@ -232,7 +232,8 @@ class Controller:
             raise
         self._stack.callback(self.carryover.close)
         told.control.carryover = self.carryover
-        told.control.clock_error = Timekeeping(clock).error_second
+        self.timekeeping = Timekeeping(clock)
+        told.control.clock_error = self.timekeeping.error_second
 
     def _show(self, folder: Path, told: Described) -> None:
         """Whoever is shown the pack, beside the hub."""
