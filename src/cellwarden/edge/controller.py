@@ -45,6 +45,7 @@ from cellwarden.edge.outbox import Outbox
 from cellwarden.edge.outputs.background import Background
 from cellwarden.edge.outputs.config import open_outputs, read_outputs
 from cellwarden.edge.pack_identity import ASK_SECOND, PackIdentity, element_of
+from cellwarden.edge.recognise import Recogniser
 from cellwarden.edge.showing import Reopened, Showing
 from cellwarden.edge.standing import Standing
 from cellwarden.edge.timekeeping import Timekeeping
@@ -101,12 +102,13 @@ class _Beside:
         self.desk.told(notes)
 
 
-def _with_own_charge(watch: PackWatch, adapter: Adapter) -> Watch:
+def _with_own_charge(watch: PackWatch, adapter: Adapter, recogniser: Recogniser) -> Watch:
     """The guard beside the loop: its own estimate serves the guard, the loop's is sent."""
 
     def look(frames: Frames, state: bytes) -> tuple[Frames, tuple[Finding, ...], bytes]:
         _, findings, state = watch(frames, state)
-        return frames, (*findings, *adapter.look(frames)), state
+        found = (*findings, *adapter.look(frames), *recogniser.look(frames))
+        return frames, found, state
 
     return look
 
@@ -199,7 +201,11 @@ class Controller:
             outbox,
             pack=told.note,
             batch_frames=config.loop.batch_frames,
-            watch=_with_own_charge(PackWatch(told.pack), adapter),
+            watch=_with_own_charge(
+                PackWatch(told.pack),
+                adapter,
+                Recogniser(told.pack, outbox, self.identity, clock.now),
+            ),
             beside=_Beside(
                 self.desk, self.loop, self.queue, models, told.control.standing, self.identity
             ),

@@ -9,6 +9,8 @@ Rules
 - How long a doubted pack has been in use is kept with each asking: a restart is no new hour.
 - A key that has answered twice is not believed again, whatever it answers: which of the two packs
   is here nobody can tell. Only pairing anew ends that.
+- Cells that answer as others (`edge.recognise`) make a genuine pack unlike; they make nothing
+  better, whatever the key says. Pairing anew forgets what is known of the cells.
 - Each change of mind is told once, as a finding.
 """
 
@@ -36,10 +38,11 @@ from cellwarden.trust.pack_proof import (
     read_answer,
 )
 
-__all__ = ["ASK_SECOND", "ELEMENT_FOLDER", "PackIdentity", "element_of"]
+__all__ = ["ASK_SECOND", "CELLS_KEPT", "ELEMENT_FOLDER", "PackIdentity", "element_of"]
 
 ASK_SECOND: Final = 600.0
 ELEMENT_FOLDER: Final = "pack"
+CELLS_KEPT: Final = "cells"  # the name under which the outbox keeps how they answer
 _KEPT: Final = "pairing"
 _SEVERE: Final = frozenset({Authenticity.FOREIGN, Authenticity.CLONED, Authenticity.SWAPPED})
 
@@ -81,6 +84,7 @@ class PackIdentity:
         self._lock = threading.Lock()
         self._pairing, self._cloned, used = self._safe = _hear(outbox.kept(_KEPT))
         self._authenticity = Authenticity.SILENT
+        self._cells_unlike = False
         self._doubt = Doubt(self._authenticity, used)
         self._told: Authenticity | None = None
         self._findings: list[Finding] = []
@@ -93,7 +97,17 @@ class PackIdentity:
     @property
     def known(self) -> tuple[str, str]:
         """What is known of the pack, in a word, and its name; empty where nobody asks."""
-        return ("", "") if self._pairing is None else (str(self._authenticity), self._pairing.pack)
+        return ("", "") if self._pairing is None else (str(self._believed), self._pairing.pack)
+
+    @property
+    def _believed(self) -> Authenticity:
+        if self._cells_unlike and self._authenticity is Authenticity.GENUINE:
+            return Authenticity.UNLIKE
+        return self._authenticity
+
+    def hear_cells(self, *, unlike: bool) -> None:
+        """What the second witness says."""
+        self._cells_unlike = unlike
 
     def pair(self) -> Pairing:
         """Pair with the pack that answers.
@@ -107,8 +121,10 @@ class PackIdentity:
         if answer is None:
             raise UsageError("the pack gives no answer", hint="Check its wire and its key.")
         with self._lock:
-            self._keep(read_answer(answer, question, self._roots(), self._now()), cloned=False)
-            self._authenticity = Authenticity.GENUINE
+            pairing = read_answer(answer, question, self._roots(), self._now())
+            self._outbox.keep(CELLS_KEPT, b"")
+            self._keep(pairing, cloned=False)
+            self._authenticity, self._cells_unlike = Authenticity.GENUINE, False
         assert self._pairing is not None  # noqa: S101  just kept
         return self._pairing
 
@@ -140,9 +156,7 @@ class PackIdentity:
         """What the pack may do in this cycle; None where nobody has paired."""
         if self._pairing is None:
             return None
-        self._doubt, permission = permit(
-            self._doubt, self._authenticity, elapsed_second, closed=closed
-        )
+        self._doubt, permission = permit(self._doubt, self._believed, elapsed_second, closed=closed)
         return permission
 
     def take_findings(self) -> list[Finding]:

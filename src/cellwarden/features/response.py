@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from cellwarden.domain import Frames
 from cellwarden.errors import UsageError
 
-__all__ = ["ANSWERS", "Response", "answer_edges"]
+__all__ = ["ANSWERS", "Edges", "Response", "answer_edges", "find_edges", "open_tail"]
 
 ANSWERS: Final = ("ohmic_on", "polarisation", "ohmic_off", "relaxation")
 _SMALLEST_OHM: Final = 1e-7
+_SAME_SECOND: Final = 1e-6  # clocks are not counted finer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,64 @@ class Response:
 
     log_ohm: Float64[np.ndarray, "cell answer"]
     edge_count: Int64[np.ndarray, " answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Whether the load came on, and the ohmic and the slow answer of each cell. [1, Ω]"""
+
+    loaded: Bool[np.ndarray, " edge"]
+    ohm: Float64[np.ndarray, "edge cell 2"]
+
+
+def find_edges(
+    frames: Frames,
+    *,
+    edge_ampere: float,
+    hold_second: float = 10.0,
+    steady_fraction: float = 0.1,
+    longest_period_second: float = 2.0,
+) -> Edges:
+    """The edges of the current that were held, one by one.
+
+    Raises:
+        UsageError: no step or no time to hold.
+    """
+    if edge_ampere <= 0.0 or hold_second <= 0.0:
+        raise UsageError("an edge needs a size and a time", hint="Give both above zero.")
+    time = frames.unix_time_second
+    ampere = frames.current_ampere.astype(np.float64)
+    volt = frames.cell_voltage_volt.astype(np.float64)
+    jump = np.diff(ampere)
+    edges = np.flatnonzero((np.abs(jump) >= edge_ampere) & (np.diff(time) <= longest_period_second))
+    loaded: list[bool] = []
+    found: list[np.ndarray] = []
+    for before in edges:
+        stop = int(np.searchsorted(time, time[before + 1] + hold_second - _SAME_SECOND))
+        if stop >= len(time):
+            break
+        held = ampere[before + 1 : stop + 1]
+        step = jump[before]
+        late = time[stop] - time[before + 1] - hold_second
+        if late > longest_period_second:
+            continue  # nobody looked while it was held
+        if np.any(~(np.abs(held - held[0]) <= steady_fraction * abs(step))):
+            continue
+        ohmic = (volt[before + 1] - volt[before]) / step
+        slow = (volt[stop] - volt[before + 1]) / step
+        loaded.append(bool(abs(ampere[before + 1]) > abs(ampere[before])))
+        found.append(np.stack([ohmic, slow], axis=-1))
+    ohm = np.stack(found) if found else np.empty((0, volt.shape[1], 2))
+    return Edges(np.array(loaded, dtype=np.bool_), ohm)
+
+
+def open_tail(frames: Frames, hold_second: float = 10.0) -> Frames:
+    """The last frames, whose edges cannot be judged before what comes next is known."""
+    time = frames.unix_time_second
+    if not len(time):
+        return frames
+    first = int(np.searchsorted(time, time[-1] - hold_second + _SAME_SECOND, side="right"))
+    return frames.rows(max(first - 1, 0), len(time))
 
 
 def answer_edges(
@@ -47,31 +106,18 @@ def answer_edges(
     Raises:
         UsageError: no step or no time to hold.
     """
-    if edge_ampere <= 0.0 or hold_second <= 0.0:
-        raise UsageError("an edge needs a size and a time", hint="Give both above zero.")
-    time = frames.unix_time_second
-    ampere = frames.current_ampere.astype(np.float64)
-    volt = frames.cell_voltage_volt.astype(np.float64)
-    jump = np.diff(ampere)
-    edges = np.flatnonzero((np.abs(jump) >= edge_ampere) & (np.diff(time) <= longest_period_second))
-    found: dict[bool, list[np.ndarray]] = {True: [], False: []}
-    for before in edges:
-        stop = int(np.searchsorted(time, time[before + 1] + hold_second - 1e-6))
-        if stop >= len(time):
-            break
-        held = ampere[before + 1 : stop + 1]
-        step = jump[before]
-        if np.any(~(np.abs(held - held[0]) <= steady_fraction * abs(step))):
-            continue
-        ohmic = (volt[before + 1] - volt[before]) / step
-        slow = (volt[stop] - volt[before + 1]) / step
-        loaded = abs(ampere[before + 1]) > abs(ampere[before])
-        found[loaded].append(np.stack([ohmic, slow], axis=-1))
-    if not (found[True] and found[False]):
+    found = find_edges(
+        frames,
+        edge_ampere=edge_ampere,
+        hold_second=hold_second,
+        steady_fraction=steady_fraction,
+        longest_period_second=longest_period_second,
+    )
+    on, off = int(found.loaded.sum()), int((~found.loaded).sum())
+    if not (on and off):
         return None
-    parts = [_mean_log(np.stack(found[loaded])) for loaded in (True, False)]
-    counts = [len(found[loaded]) for loaded in (True, True, False, False)]
-    return Response(np.concatenate(parts, axis=1), np.array(counts, dtype=np.int64))
+    parts = [_mean_log(found.ohm[found.loaded]), _mean_log(found.ohm[~found.loaded])]
+    return Response(np.concatenate(parts, axis=1), np.array([on, on, off, off], dtype=np.int64))
 
 
 def _mean_log(ohm: Float64[np.ndarray, "edge cell answer"]) -> Float64[np.ndarray, "cell answer"]:
