@@ -173,3 +173,21 @@ def test_a_pack_outlives_its_device(home: Home) -> None:
     encoded = (home.device(NAME) / ELEMENT_FOLDER / "pack.crt").read_bytes()
     left = load_certificate(encoded).not_valid_after_utc.timestamp() - time.time()
     assert left > 9 * 365 * 86_400.0
+
+
+def test_cells_that_answer_as_others_make_a_genuine_pack_unlike_and_nothing_better(
+    home: Home, identity: Open
+) -> None:
+    one = identity()
+    one.hear_cells(unlike=True)
+    assert one.known[0] == "silent", "before it has answered"
+    assert outcome(one) is Authenticity.GENUINE, "that is what its key says"
+    assert one.known[0] == "unlike"
+    permission = one.permission(3700.0, closed=True)
+    assert permission is not None
+    assert permission.authenticity is Authenticity.UNLIKE
+    assert permission.reaction is Reaction.FORBID_CLOSE, "an hour of use is over"
+    shutil.rmtree(home.device(NAME) / ELEMENT_FOLDER)
+    other = identity()
+    other.hear_cells(unlike=False)
+    assert outcome(other) is Authenticity.SILENT, "cells alone prove nothing"

@@ -25,12 +25,15 @@ CELLS = 8
 DAY = 86_400.0
 BEGIN = 1_800_000_000.0 // DAY * DAY
 HOURS = 1.5
+SPREAD, NEW = 0.1, 0.03
 SWAPPED = 5
 CELSIUS = (25.0, 18.0, 30.0, 10.0)
 CONTACT = Fault(FaultKind.CONTACT_RESISTANCE, 0.0, 0.03, item=SWAPPED)
 
 
-def config(seed: int, celsius: float = 25.0, faults: tuple[Fault, ...] = ()) -> TwinConfig:
+def config(
+    seed: int, celsius: float = 25.0, faults: tuple[Fault, ...] = (), spread: float = SPREAD
+) -> TwinConfig:
     return TwinConfig(
         "pack",
         chemistry="NMC",
@@ -39,21 +42,23 @@ def config(seed: int, celsius: float = 25.0, faults: tuple[Fault, ...] = ()) -> 
         profile="drive",
         duration_second=HOURS * 3600.0,
         ambient_temperature_celsius=celsius,
-        resistance_spread_fraction=0.1,
+        resistance_spread_fraction=spread,
         faults=faults,
     )
 
 
 @cache
-def course(seed: int, celsius: float, faults: tuple[Fault, ...] = ()) -> Frames:
-    frames = Twin(config(seed, celsius, faults)).read(100_000)
+def course(seed: int, celsius: float, faults: tuple[Fault, ...], spread: float) -> Frames:
+    frames = Twin(config(seed, celsius, faults, spread)).read(100_000)
     assert frames is not None
     return frames
 
 
-def day(index: int, seed: int = 1, faults: tuple[Fault, ...] = ()) -> Frames:
+def day(
+    index: int, seed: int = 1, faults: tuple[Fault, ...] = (), spread: float = SPREAD
+) -> Frames:
     """A drive of an hour and a half, at another temperature each day."""
-    made = course(seed, CELSIUS[index % len(CELSIUS)], faults)
+    made = course(seed, CELSIUS[index % len(CELSIUS)], faults, spread)
     begun = BEGIN + DAY * index - made.unix_time_second[0]
     return Frames(
         made.unix_time_second + begun,
@@ -88,11 +93,13 @@ class Device:
         self.identity.ask()
         self.recogniser = Recogniser(pack, outbox, self.identity, time.time)
 
-    def live(self, days: range, seed: int = 1, faults: tuple[Fault, ...] = ()) -> list[Finding]:
+    def live(
+        self, days: range, seed: int = 1, faults: tuple[Fault, ...] = (), spread: float = SPREAD
+    ) -> list[Finding]:
         """Days in batches of a minute."""
         found: list[Finding] = []
         for index in days:
-            frames = day(index, seed, faults)
+            frames = day(index, seed, faults, spread)
             for start in range(0, len(frames), 60):
                 found += self.recogniser.look(frames.rows(start, start + 60))
         return found
@@ -160,6 +167,21 @@ def test_one_cell_with_far_more_resistance_is_named(device: Open) -> None:
     assert found.item == SWAPPED
     assert f"cell {SWAPPED} is least like" in found.message
     assert one.told == "unlike"
+
+
+def test_a_cell_that_is_cooled_worse_is_no_other_cell(device: Open) -> None:
+    one = device()
+    one.live(range(LEARNT))
+    hot = Fault(FaultKind.COOLING_LOSS, 0.0, 0.8, item=SWAPPED)
+    assert one.live(range(LEARNT, LEARNT + RUN + 1), faults=(hot,)) == []
+    assert one.told == "genuine"
+
+
+def test_new_packs_whose_cells_hardly_differ_are_not_told_apart(device: Open) -> None:
+    one = device()
+    one.live(range(LEARNT), spread=NEW)
+    assert one.live(range(LEARNT, LEARNT + RUN + 1), seed=2, spread=NEW) == []
+    assert one.told == "genuine", "a limit that the page names"
 
 
 def test_pairing_anew_learns_the_cells_that_are_there(device: Open) -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from cellwarden.domain import Frames
 from cellwarden.errors import UsageError
-from cellwarden.features.response import ANSWERS, answer_edges
+from cellwarden.features.response import ANSWERS, answer_edges, find_edges, open_tail
 
 OHM = np.array([0.010, 0.011, 0.013])
 SLOW_OHM = np.array([0.004, 0.005, 0.006])
@@ -61,3 +61,33 @@ def test_no_edge_is_no_answer_and_a_wrong_call_is_refused() -> None:
     assert answer_edges(pulses(), edge_ampere=50.0) is None
     with pytest.raises(UsageError):
         answer_edges(pulses(), edge_ampere=0.0)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 60, 95, 200])
+def test_edges_in_pieces_are_the_edges_of_the_whole(cut: int) -> None:
+    frames = pulses()
+    whole = find_edges(frames, edge_ampere=10.0, hold_second=20.0)
+    assert len(whole.loaded) == 8
+    tail, found = frames.rows(0, 0), []
+    for start in range(0, len(frames), cut):
+        first = start - len(tail)
+        piece = frames.rows(first, start + cut)
+        tail = open_tail(piece, 20.0)
+        assert len(tail) <= 22
+        found.append(find_edges(piece, edge_ampere=10.0, hold_second=20.0))
+    assert np.concatenate([piece.loaded for piece in found]).tolist() == whole.loaded.tolist()
+    np.testing.assert_array_equal(np.concatenate([piece.ohm for piece in found]), whole.ohm)
+
+
+def test_an_edge_that_nobody_watched_to_its_end_does_not_count() -> None:
+    frames = pulses()
+    kept = (frames.unix_time_second < 1e9 + 95.0) | (frames.unix_time_second > 1e9 + 115.0)
+    gap = Frames(
+        frames.unix_time_second[kept],
+        frames.voltage_volt[kept],
+        frames.current_ampere[kept],
+        frames.cell_voltage_volt[kept],
+        frames.cell_temperature_celsius[kept],
+    )
+    whole = find_edges(frames, edge_ampere=10.0, hold_second=15.0)
+    assert len(find_edges(gap, edge_ampere=10.0, hold_second=15.0).loaded) == len(whole.loaded) - 1

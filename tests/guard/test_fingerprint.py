@@ -1,7 +1,9 @@
 """Prints know cells again: made cells with known spreads, and the pulses of the twin."""
 
+import importlib.util
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,22 @@ import pytest
 from cellwarden.domain import Frames
 from cellwarden.errors import UsageError
 from cellwarden.features.response import answer_edges
-from cellwarden.guard.fingerprint import Prints, compare, enrol, follow, learn
+from cellwarden.guard import fingerprint
+from cellwarden.guard.fingerprint import (
+    TYPICAL_OTHER,
+    TYPICAL_SAME,
+    Prints,
+    compare,
+    enrol,
+    fit,
+    follow,
+    learn,
+    prints_from,
+    typical,
+)
 from cellwarden.physics.twin import Twin, TwinConfig
 
+BENCH = Path(__file__).parents[2] / "benchmarks" / "fingerprint.py"
 CELLS = 8
 OWN, NOISE = 0.05, 0.01
 
@@ -104,6 +119,64 @@ def test_packs_of_the_twin_are_known_again_at_another_temperature() -> None:
         assert not compare(learned, template, other[:, 1]).alike
 
 
+def drawn(count: int, scale: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A pack of typical cells, met twice; its variances are `scale` times the typical ones."""
+    same, other = scale * np.array(TYPICAL_SAME), scale * np.array(TYPICAL_OTHER)
+    random = np.random.default_rng(seed)
+    nothing = np.zeros(4)
+    own = random.multivariate_normal(nothing, (other - same) / 2.0, count)
+    return own, own + random.multivariate_normal(nothing, same, count)
+
+
+@pytest.mark.parametrize("scale", [0.15, 1.0, 3.0])
+def test_typical_prints_fit_packs_whose_cells_are_more_or_less_alike(scale: float) -> None:
+    prints = typical(16)
+    alarms, missed = [], []
+    for seed in range(300):
+        (first, again), (_, stranger) = drawn(16, scale, seed), drawn(16, scale, seed + 1000)
+        template = enrol(first)
+        mine = fit(prints, template)
+        alarms.append(not compare(mine, template, again).alike)
+        missed.append(compare(mine, template, stranger).alike)
+    assert np.mean(alarms) < 0.01
+    assert np.mean(missed) < 0.05
+
+
+def test_limits_from_draws_ask_for_the_alarms_that_they_let_through() -> None:
+    same, other = np.array(TYPICAL_SAME), np.array(TYPICAL_OTHER)
+    loose = prints_from(same, other, 8, false_alarm_fraction=0.1)
+    strict = prints_from(same, other, 8, false_alarm_fraction=0.002)
+    assert strict.sum_limit < loose.sum_limit
+    assert strict.worst_limit < loose.worst_limit
+    assert prints_from(same, other, 8, seed=2).sum_limit == pytest.approx(
+        typical(8).sum_limit, rel=0.2
+    )
+
+
+def test_cells_that_are_nearly_the_same_are_not_taken_to_the_last_digit() -> None:
+    prints = typical(8)
+    cells = np.random.default_rng(5).normal(0.0, 0.001, (8, 4))
+    template = enrol(cells)
+    warmer = cells.copy()
+    warmer[2] += 0.02  # one cell a degree off
+    assert compare(fit(prints, template), template, warmer).alike
+
+
+def test_the_typical_covariances_are_those_of_the_measured_cells() -> None:
+    described = importlib.util.spec_from_file_location("fingerprint_bench", BENCH)
+    assert described is not None
+    assert described.loader is not None
+    bench = importlib.util.module_from_spec(described)
+    described.loader.exec_module(bench)
+    try:
+        measured = [bench.visits_of(group) for group in bench.GROUPS]
+    except UsageError:
+        pytest.skip("the pulses of retired cells are not here")
+    same, other = fingerprint.measure(*measured)
+    np.testing.assert_allclose(same, TYPICAL_SAME, atol=6e-6)
+    np.testing.assert_allclose(other, TYPICAL_OTHER, atol=6e-6)
+
+
 def test_too_few_cells_or_a_silent_one_have_no_print() -> None:
     with pytest.raises(UsageError):
         enrol(np.zeros((2, 4)))
@@ -113,3 +186,5 @@ def test_too_few_cells_or_a_silent_one_have_no_print() -> None:
         compare(prints(), enrol(np.zeros((8, 4))), np.zeros((7, 4)))
     with pytest.raises(UsageError):
         learn(visits(1, 12, 6), cell_count=CELLS, seed=1)
+    with pytest.raises(UsageError):
+        typical(2)

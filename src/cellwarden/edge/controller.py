@@ -167,7 +167,7 @@ class Controller:
         rules = Rules(device.name, told.room, models.obeyed, speaks_for)
         latest = device.certificate.not_valid_after_utc.timestamp()
         self.desk = OrderDesk(outbox, rules, authority, clock, latest_unix_time_second=latest)
-        adapter = self._know(folder, told, outbox, lambda: self.desk.roots, clock)
+        watch = self._know(folder, told, outbox, lambda: self.desk.roots, clock)
         self._remember(folder, told, clock)
         self._show(folder, told)
         quota = config.room.quota_bytes
@@ -201,11 +201,7 @@ class Controller:
             outbox,
             pack=told.note,
             batch_frames=config.loop.batch_frames,
-            watch=_with_own_charge(
-                PackWatch(told.pack),
-                adapter,
-                Recogniser(told.pack, outbox, self.identity, clock.now),
-            ),
+            watch=watch,
             beside=_Beside(
                 self.desk, self.loop, self.queue, models, told.control.standing, self.identity
             ),
@@ -219,14 +215,15 @@ class Controller:
         outbox: Outbox,
         roots: Callable[[], Roots],
         clock: TrustedClock,
-    ) -> Adapter:
+    ) -> Watch:
         """What is learnt of the pack's user, and who the pack is: both hold the control back."""
         name = told.pack.name
         adapter = Adapter(folder, name, told.pack, outbox, roots=roots, now=clock.now)
         self.identity = PackIdentity(name, element_of(folder), outbox, roots, clock.now)
         told.control.regime = lambda: adapter.regime
         told.control.identity = self.identity
-        return adapter
+        recogniser = Recogniser(told.pack, outbox, self.identity, clock.now)
+        return _with_own_charge(PackWatch(told.pack), adapter, recogniser)
 
     def _remember(self, folder: Path, told: Described, clock: TrustedClock) -> None:
         """What outlives the power, and how wrong the clock is."""

@@ -189,7 +189,7 @@ def learn(
     )
 
 
-def measure(*groups: Float64[np.ndarray, "cell visit answer"]) -> tuple[Matrix, Matrix]:
+def measure(*groups: Float64[np.ndarray, "_ _ answer"]) -> tuple[Matrix, Matrix]:
     """Covariances of returns and of strangers, each kind of cell counted alike."""
     found = [_covariances(visits - np.median(visits, axis=0)) for visits in groups]
     return (
