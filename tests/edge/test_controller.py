@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cellwarden.cli.home import Home
+from cellwarden.cli.pairing import pair_command
 from cellwarden.domain import Command, Reading
 from cellwarden.edge.config import open_memory, open_outbox
 from cellwarden.edge.controller import Controller
@@ -23,6 +24,7 @@ from cellwarden.edge.live import open_live
 from cellwarden.edge.logbook import Logbook
 from cellwarden.edge.medium import MemoryMedium
 from cellwarden.edge.outputs.inverter import decode_inverter
+from cellwarden.edge.pack_identity import CELLS_KEPT
 from cellwarden.errors import Error, SealError, UsageError
 from edge.live import Recorded
 
@@ -100,6 +102,25 @@ def test_a_device_without_its_hub_serves_keeps_what_it_reads_shows_it_and_opens_
     assert memory.found.intact
     assert "latched" in memory.state
     memory.close()
+
+
+def test_a_paired_device_looks_at_how_its_cells_answer(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.init(device_port=1, page_port=2)  # nobody listens there
+    folder = home.enrol(NAME)
+    write_device_config(folder, CONFIG)
+    pair_command(home, NAME, "pack-of-1")
+    controller = Controller(folder, Recorded(open_live(CONFIG, CONFIG.described(NAME))))
+    ended = threading.Thread(target=controller.run, daemon=True)
+    ended.start()
+    end = time.monotonic() + 30
+    while not controller.outbox.kept(CELLS_KEPT):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert controller.identity.known == ("genuine", "pack-of-1")
+    controller.stop()
+    ended.join(40)
+    assert not ended.is_alive()
 
 
 def test_a_memory_that_somebody_altered_starts_no_pack(folder: Path, live: Recorded) -> None:
