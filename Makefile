@@ -49,7 +49,7 @@ run: setup ## the main job: FILES="a.csv b.csv", or a small fleet of the twin; O
 	@$(BIN)/cellwarden run $(if $(ONCE),--once) $(FILES)
 
 test: setup-test ## the tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 3
 
 check: setup-test ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -1,5 +1,7 @@
 """What a device keeps to be able to show: acknowledgements, thinned out with their age."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,17 @@ def test_what_waits_is_measured_and_what_was_acknowledged_is_not(tmp_path: Path)
     outbox.acknowledge(ack(3))
     assert outbox.waiting_bytes() == sizes[0]
     outbox.close()
+
+
+def test_several_that_open_a_new_outbox_at_once_find_one(tmp_path: Path) -> None:
+    for round_number in range(12):
+        path = tmp_path / f"{round_number}.sqlite"
+        together = threading.Barrier(6)
+
+        def take_up(path: Path = path, together: threading.Barrier = together) -> ChainState:
+            together.wait()
+            return Outbox(path, KEY).state
+
+        with ThreadPoolExecutor(6) as pool:
+            states = [future.result() for future in [pool.submit(take_up) for _ in range(6)]]
+        assert states == [ChainState()] * 6

@@ -96,6 +96,11 @@ class Site:
                 "SELECT pg_terminate_backend(pid) FROM pg_locks"
                 " WHERE locktype = 'advisory' AND granted"
             ).fetchall()
+            held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            for _ in range(200):  # an ended session lets go of its lock a little later
+                if session.execute(held).fetchone() == (0,):
+                    break
+                time.sleep(0.05)
         assert ended == [(True,)]
 
     def count(self, table: str) -> int:

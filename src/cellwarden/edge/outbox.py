@@ -11,6 +11,7 @@ Rules
   second history, and the hub would never take in anything from it again.
 """
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -74,15 +75,16 @@ class Outbox:
         self._keep_bytes = keep_bytes
         self._lock = threading.RLock()
         self._path = path
-        if path.exists() and path.stat().st_size < _PAGE_BYTES:
-            raise self._broken("is empty")
-        with _disk(path):
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            self.state = self._take_up()
-        except BaseException:
-            self._db.close()
-            raise
+        with _alone(path):
+            if path.exists() and path.stat().st_size < _PAGE_BYTES:
+                raise self._broken("is empty")
+            with _disk(path):
+                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self.state = self._take_up()
+            except BaseException:
+                self._db.close()
+                raise
 
     def _take_up(self) -> ChainState:
         with self._lock, _disk(self._path):
@@ -349,6 +351,20 @@ class Outbox:
                 raise
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time takes an outbox up: a new one is half made for a moment."""
+    try:
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _hear_ack(told: bytes) -> LastAck | None:
     match from_cbor(told, "the acknowledgement"):
         case None:
@@ -364,7 +380,11 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter: spoilt table names
-        raise UnavailableError(
-            f"the outbox {path} cannot be used: {error}",
-            hint="Free or mend the disk; nothing that was kept is lost.",
-        ) from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, why: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"the outbox {path} cannot be used: {why}",
+        hint="Free or mend the disk; nothing that was kept is lost.",
+    )
