@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -142,7 +142,17 @@ def test_hotter_never_allows_more(a: float, b: float, soc: float) -> None:
     assert hot.cooling_fraction >= warm.cooling_fraction
 
 
-def _fuller_and_emptier(kind: str, a: float, b: float, celsius: float) -> None:
+@settings(max_examples=60)
+@given(
+    st.sampled_from(sorted(CHEMISTRIES)),
+    st.floats(0.0, 1.0),
+    st.floats(0.0, 1.0),
+    st.floats(-10.0, 50.0),
+)
+@example("LCO", 1.0, 0.015625, 1.0)
+def test_fuller_never_charges_more_and_emptier_never_gives_more(
+    kind: str, a: float, b: float, celsius: float
+) -> None:
     told = []
     for soc in (min(a, b), max(a, b)):
         chemistry = ALL[kind].pack.cell.chemistry
@@ -152,24 +162,6 @@ def _fuller_and_emptier(kind: str, a: float, b: float, celsius: float) -> None:
         told.append(settled(reading, Known(charge_of(soc), condition_of()), kind))
     assert told[1].charge_ampere <= told[0].charge_ampere + 1e-6
     assert told[1].discharge_ampere >= told[0].discharge_ampere - 1e-6
-
-
-@settings(max_examples=60)
-@given(
-    st.sampled_from(sorted(CHEMISTRIES)),
-    st.floats(0.05, 0.95),
-    st.floats(0.05, 0.95),
-    st.floats(-10.0, 50.0),
-)
-def test_fuller_never_charges_more_and_emptier_never_gives_more(
-    kind: str, a: float, b: float, celsius: float
-) -> None:
-    _fuller_and_emptier(kind, a, b, celsius)
-
-
-@pytest.mark.xfail(strict=True, reason="too careful where a curve is steep and the charge unsure")
-def test_a_nearly_empty_cell_may_be_charged_as_a_full_one_may() -> None:
-    _fuller_and_emptier("LCO", 1.0, 0.015625, 1.0)
 
 
 @settings(max_examples=60)

@@ -1,11 +1,11 @@
 """The highest current that keeps each cell inside its voltage window for some seconds.
 
-    I = (V_edge - V + f a - D) / (f R + S t / Q)
+    I = (V_edge - max(V - f a, E)) / (f R + S t / Q)
     R = R0 + R1 (1 - d1) + R2 (1 - d2),  a = R0 i + R1 i1 (1 - d1) + R2 i2 (1 - d2),  d = exp(-t/T)
 
-i is the current that flows, i1 and i2 the currents of the two lags, f a cell's resistance over
-that of a new one at 25 °C, S the steepest slope of the open-circuit voltage on the way, D what the
-curve rises above that slope near its steep end.
+i is the current that flows, i1 and i2 the currents of the two lags, f a cell's resistance over that
+of a new one at 25 °C, S the steepest slope of the open-circuit voltage on the way beyond E, the
+voltage at which its steep end is over; for discharging it is min, and E near the full end.
 
 Rules
 - Everything is taken at its worse side: resistances a fifth higher where they hurt and a fifth
@@ -13,7 +13,8 @@ Rules
   steepest slope that the largest current can reach. So it is a bound, not a best guess.
 - Monotone by make: a higher voltage or charge never allows more charging, a lower one never more
   discharging. For that the slope is the steepest of all charges passed so far, counted from 10 %
-  (charging) or 90 % (discharging). Before these the curve may be steeper; D makes up for it.
+  (charging) or 90 % (discharging). Before these the curve may be steeper: a cell is taken to have
+  come to E already. So a cell whose charge is unsure near a steep end is not held back for it.
 - A cell that is not read gives NaN; whoever asks says what that means.
 
 Source: the form is that of G. L. Plett, IEEE Trans. Veh. Technol. 53 (2004) 1586, doi
@@ -44,11 +45,11 @@ Cells = Float64[np.ndarray, " cell"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """S and D over the charge, and the S of a charge that is not known. [V]"""
+    """S over the charge, the S of a charge that is not known, and E. [V]"""
 
     slope_volt: Float64[np.ndarray, "horizon point"]
-    offset_volt: Float64[np.ndarray, "horizon point"]
     blind_volt: float
+    begin_volt: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,34 +117,28 @@ def prospect_of(pack: Pack, horizon_second: tuple[float, ...] = HORIZONS) -> Pro
         edge_volt=(limits.low_voltage_volt, limits.high_voltage_volt),
         most_ampere=most,
         ohm=ohm,
-        charge_way=_way(slope, reach[1]),
-        discharge_way=_back(_way(slope[::-1], reach[0])),
+        charge_way=_way(slope, reach[1], circuit.ocv_volt),
+        discharge_way=_back(_way(slope[::-1], reach[0], circuit.ocv_volt[::-1])),
         lag_second=(circuit.fast_second, circuit.slow_second),
         activation_joule_per_mole=circuit.activation_joule_per_mole,
     )
 
 
-def _way(slope: np.ndarray, reach: np.ndarray) -> Way:
-    """S and D for a charge that moves towards the end of the slopes, so far at each horizon."""
+def _way(slope: np.ndarray, reach: np.ndarray, volt: np.ndarray) -> Way:
+    """S and E for a charge that moves towards the end of the slopes, so far at each horizon."""
     start, count = int(_FROM * len(slope)), len(slope)
-    slopes, offsets = [], []
+    slopes = []
     for part in reach:
         width = int(np.ceil(part * count)) + 1
         padded = np.concatenate([slope, np.full(width, slope[-1])])
         ahead = np.lib.stride_tricks.sliding_window_view(padded, width + 1).max(axis=1)
         ahead[:start] = ahead[start]
         slopes.append(np.maximum.accumulate(ahead))
-        # What the curve climbs above the slope S between each point and any point up to `start`.
-        climbs = np.concatenate([[0.0], np.cumsum(slope[:start] - ahead[start])]) / count
-        above = np.maximum.accumulate(climbs[::-1])[::-1] - climbs
-        offset = np.zeros(count)
-        offset[:start] = np.maximum(above[:-1], above[1:])
-        offsets.append(offset)
-    return Way(np.stack(slopes), np.stack(offsets), float(slope.max()))
+    return Way(np.stack(slopes), float(slope.max()), float(volt[start]))
 
 
 def _back(way: Way) -> Way:
-    return Way(way.slope_volt[:, ::-1], way.offset_volt[:, ::-1], way.blind_volt)
+    return Way(way.slope_volt[:, ::-1], way.blind_volt, way.begin_volt)
 
 
 def flow(prospect: Prospect, lags: Lags, current_ampere: float, period_second: float) -> Lags:
@@ -171,9 +166,9 @@ def forecast(
     passed = seconds / 3600.0 / view.capacity_ah
     out = []
     ends = view.low_soc_fraction, view.high_soc_fraction
-    for sign, (near, far), way, edge, most in zip(
+    for sign, far, way, edge, most in zip(
         (1.0, -1.0),
-        (ends, ends[::-1]),
+        ends[::-1],
         (prospect.charge_way, prospect.discharge_way),
         prospect.edge_volt[::-1],
         prospect.most_ampere[::-1],
@@ -181,12 +176,11 @@ def forecast(
     ):
         helps = sign * flowing  # polarisation that will give way to the new current
         helps = np.where(helps > 0.0, helps * (2.0 - worse), helps * worse)[:, None]
-        room = sign * (edge - view.voltage_volt) + factor * helps
+        idle = view.voltage_volt - sign * factor * helps
+        room = sign * edge - np.maximum(sign * idle, sign * way.begin_volt)
         rise: np.ndarray | float = way.blind_volt
-        if near is not None and far is not None:
-            # The slope grows on the way, the offset towards its begin: each at its worse end.
-            rise = way.slope_volt[rows, _place(far)]
-            room = room - way.offset_volt[rows, _place(near)]
+        if far is not None:
+            rise = way.slope_volt[rows, _place(far)]  # it grows on the way
         out.append(np.clip(room / (carried + rise * passed), 0.0, most))
     return out[0], out[1]
 
