@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cellwarden.domain import OPEN, Board, Command
@@ -170,7 +170,15 @@ DISTURBED = st.one_of(
     wire=st.lists(DISTURBED, min_size=1, max_size=4),
     cuts=st.dictionaries(st.integers(0, 20), st.sets(st.integers(0, 2), max_size=2), max_size=4),
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@example(
+    wire=[
+        Drop("chain", When(0.0, 1.0)),
+        Repeat("board", When(0.0, 2.0)),
+        Drop("board", When(0.0, 1.0)),
+    ],
+    cuts={},
+)
+@settings(max_examples=40, deadline=None)
 def test_whatever_the_wires_do_a_reading_is_this_cycles_or_none(
     wire: list[Any], cuts: dict[int, set[int]]
 ) -> None:

@@ -30,6 +30,7 @@ __all__ = ["WATCHDOG_SECOND", "BoardDriver", "BoardFrames", "Line", "Ports", "Wi
 
 WATCHDOG_SECOND: Final = 0.5
 _WIRE_TEST_CYCLES: Final = 10
+_LATE_CYCLES: Final = 1.5
 _COUNTS: Final = 256
 _LAYOUTS: Final = (ANALOGUE, SWITCHES)
 _REFERENCE_FRACTION: Final = 0.02
@@ -105,6 +106,7 @@ class BoardDriver:
         self._sent = 0
         self._unheard: deque[tuple[int, float]] = deque(maxlen=_COUNTS - 1)
         self._began, self._now = math.nan, -math.inf
+        self._spoke = True
 
     @property
     def sensor_cells(self) -> np.ndarray:
@@ -166,7 +168,7 @@ class BoardDriver:
     def _listen(self, now: float) -> tuple[dict[str, float | bool | None], int]:
         """What the board said in this cycle, and how many of its frames were refused."""
         heard: dict[str, float | bool | None] = {}
-        errors, messages = 0, []
+        errors, messages, spoke = 0, [], False
         try:
             messages = self._ports.board.receive()
         except UnavailableError:
@@ -182,6 +184,7 @@ class BoardDriver:
                 continue
             self._counters[received.number] = received.counter
             if received.number == ANALOGUE.number:
+                spoke = True
                 heard |= ANALOGUE.values(received.codes)
                 if adc.reference_holds(np.array(heard["reference_volt"]), *self._reference):
                     self._settle(received.codes["heard_count"], now)
@@ -189,7 +192,13 @@ class BoardDriver:
                     heard |= dict.fromkeys(_REFERRED, math.nan)
             else:
                 heard |= _switches(received.codes)
+        if spoke and not self._spoke and now - self._board_seen > _LATE_CYCLES * self._period():
+            heard, errors = {}, errors + 1  # held up: the first word after a silence has to be new
+        self._spoke = spoke
         return heard, errors
+
+    def _period(self) -> float:
+        return self._wiring.board.period_second
 
     def _settle(self, heard_count: int, now: float) -> None:
         """A frame knows of the orders up to one; it is as old as the next."""
