@@ -10,17 +10,17 @@ from math import inf
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from cellwarden.errors import DecodeError, IdentityError
-from cellwarden.trust.envelope import SigningKey, from_cbor, open_signed, sign, to_cbor
-from cellwarden.trust.identity import Roots, load_certificate, thumbprint, utc
+from cellwarden.errors import DecodeError
+from cellwarden.trust.envelope import SigningKey, from_cbor, to_cbor
+from cellwarden.trust.identity import Roots
+from cellwarden.trust.warrant import open_warrant, sign_warrant
 
 __all__ = ["GRANT_TYPE", "PURPOSES", "Grant", "open_grant", "sign_grant"]
 
 GRANT_TYPE: Final = "application/cellwarden-grant+cbor"
 PURPOSES: Final = ("soc", "soh", "anomaly", "order")
-_MAY_GRANT: Final = "administrator"
+_NAMED: Final = ("a model's grant", "grant models")
 _LONGEST_NAME: Final = 63
 _DIGEST_LETTERS: Final = 64
 
@@ -48,8 +48,7 @@ class Grant:
 
 def sign_grant(grant: Grant, key: SigningKey, certificate: x509.Certificate) -> bytes:
     """The grant, signed, with the certificate of its signer."""
-    signed = sign(grant.payload(), key, content_type=GRANT_TYPE, thumbprint=thumbprint(certificate))
-    return to_cbor([signed, certificate.public_bytes(Encoding.DER)])
+    return sign_warrant(grant.payload(), GRANT_TYPE, key, certificate)
 
 
 def open_grant(encoded: bytes, roots: Roots, now: float) -> Grant:
@@ -59,23 +58,7 @@ def open_grant(encoded: bytes, roots: Roots, now: float) -> Grant:
         DecodeError: it is none.
         TrustError: an administrator of our authority has not signed it, or it was altered.
     """
-    match from_cbor(encoded, "the grant"):
-        case [bytes(message), bytes(der)]:
-            signed, certificate = open_signed(message), load_certificate(der)
-        case _:
-            raise _no_grant()
-    if signed.content_type != GRANT_TYPE:
-        raise _no_grant()
-    identity = roots.check(certificate, utc(now))
-    if thumbprint(certificate) != signed.thumbprint:
-        raise IdentityError("signed by another than the one beside it", hint="Grant it again.")
-    signed.verify(certificate.public_key())  # type: ignore[arg-type]  # verify refuses others
-    if (identity.kind, identity.role) != ("operator", _MAY_GRANT):
-        raise IdentityError(
-            f"{identity.kind} {identity.name} may not grant models",
-            hint=f"Somebody with the role {_MAY_GRANT} has to.",
-        )
-    return _hear(signed.payload)
+    return _hear(open_warrant(encoded, GRANT_TYPE, _NAMED, roots, now))
 
 
 def _hear(payload: bytes) -> Grant:

@@ -9,17 +9,17 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from cellwarden.domain import Regime, RegimeBounds
 from cellwarden.errors import DecodeError, Error, IdentityError, UsageError
-from cellwarden.trust.envelope import SigningKey, from_cbor, open_signed, sign, to_cbor
-from cellwarden.trust.identity import Roots, load_certificate, thumbprint, utc
+from cellwarden.trust.envelope import SigningKey, from_cbor, to_cbor
+from cellwarden.trust.identity import Roots
+from cellwarden.trust.warrant import open_warrant, sign_warrant
 
 __all__ = ["LEEWAY_TYPE", "Leeway", "open_leeway", "sign_leeway"]
 
 LEEWAY_TYPE: Final = "application/cellwarden-leeway+cbor"
-_MAY: Final = "administrator"
+_NAMED: Final = ("the bounds of a device", "give bounds")
 _SCALARS: Final = (
     "applies",
     "unmet_day_fraction",
@@ -50,10 +50,7 @@ def sign_leeway(leeway: Leeway, key: SigningKey, certificate: x509.Certificate) 
     """
     if not math.isfinite(leeway.bounds.expires_unix_time_second):
         raise UsageError("bounds have to run out", hint="Give the time at which they do.")
-    signed = sign(
-        leeway.payload(), key, content_type=LEEWAY_TYPE, thumbprint=thumbprint(certificate)
-    )
-    return to_cbor([signed, certificate.public_bytes(Encoding.DER)])
+    return sign_warrant(leeway.payload(), LEEWAY_TYPE, key, certificate)
 
 
 def open_leeway(encoded: bytes, device: str, roots: Roots, now: float) -> RegimeBounds:
@@ -64,23 +61,7 @@ def open_leeway(encoded: bytes, device: str, roots: Roots, now: float) -> Regime
         TrustError: an administrator of our authority has not signed it, it was altered, or it is
             another device's.
     """
-    match from_cbor(encoded, "the leeway"):
-        case [bytes(message), bytes(der)]:
-            signed, certificate = open_signed(message), load_certificate(der)
-        case _:
-            raise _no_leeway()
-    if signed.content_type != LEEWAY_TYPE:
-        raise _no_leeway()
-    identity = roots.check(certificate, utc(now))
-    if thumbprint(certificate) != signed.thumbprint:
-        raise IdentityError("signed by another than the one beside it", hint="Sign it again.")
-    signed.verify(certificate.public_key())  # type: ignore[arg-type]  # verify refuses others
-    if (identity.kind, identity.role) != ("operator", _MAY):
-        raise IdentityError(
-            f"{identity.kind} {identity.name} may not give bounds",
-            hint=f"Somebody with the role {_MAY} has to.",
-        )
-    leeway = _hear(signed.payload)
+    leeway = _hear(open_warrant(encoded, LEEWAY_TYPE, _NAMED, roots, now))
     if leeway.device != device:
         raise IdentityError(f"these bounds are {leeway.device}'s", hint="Sign some for this one.")
     return leeway.bounds
