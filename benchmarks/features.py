@@ -7,18 +7,17 @@ The record is the file of `arbin_csv.py`, read once; times are CPU milliseconds 
 November 2026 on 2 cores (BatteryML, commit of 2024-12-18; its first call takes 9.6 s more).
 """
 
-import importlib.util
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from cellwarden.cli.bench import load_script
 from cellwarden.domain import Series
 from cellwarden.features.curves import branches, charge_matrix
 from cellwarden.features.early import (
@@ -53,22 +52,11 @@ _PAPER = {
 
 def record(cycles: int) -> Series:
     """The generated record, through the reader."""
-    arbin = _beside("arbin_csv")
+    arbin = load_script("arbin_csv")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generated.csv"
         arbin.write_arbin_csv(path, cycles=cycles)
         return read(path)
-
-
-def _beside(name: str) -> ModuleType:
-    described = importlib.util.spec_from_file_location(
-        f"benchmark_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    if described is None or described.loader is None:
-        raise SystemExit(f"{name}.py is not beside this script")
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
 
 
 def cpu_ms(work: Callable[[], object], runs: int) -> float:

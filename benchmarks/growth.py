@@ -4,7 +4,6 @@ Takes many minutes: `make soak` runs it and saves the figures with their commit 
 """
 
 import hashlib
-import importlib.util
 import tempfile
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cellwarden.cli.bench import load_script
 from cellwarden.cli.client import HubClient
 from cellwarden.cli.home import Home
 from cellwarden.domain import Frames
@@ -23,16 +23,6 @@ from cellwarden.wire import Content, Notes, encode_columns, link, make_manifest
 
 _ROWS_A_BATCH = 3600
 _BATCHES_A_COMMIT = 50
-
-
-def _ingest() -> ModuleType:
-    path = Path(__file__).with_name("ingest.py")
-    described = importlib.util.spec_from_file_location("benchmark_ingest", path)
-    if described is None or described.loader is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
 
 
 def prefill(home: Home, row_count: int) -> float:
@@ -81,7 +71,7 @@ def _batch(volts: np.ndarray, sequence: int, previous: bytes) -> Accepted:
 
 def run(*, quick: bool = False) -> dict[str, Any]:
     """All figures, as one object."""
-    ingest = _ingest()
+    ingest = load_script("ingest")
     figures, rows = [], []
     for device_count, batch_count in (
         ((1, 60), (10, 6))

@@ -12,7 +12,6 @@ Rules
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import resource
@@ -22,10 +21,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
+
+from cellwarden.cli.bench import load_script
 
 HERE: Final = Path(__file__).parent
 _DATA: Final = "generated Arbin text, 500 cycles × 1,000 points, seed 7"
@@ -59,19 +59,6 @@ _COUNTED: Final = (
 )
 _CLOSE: Final = 1e-3
 _SMALL: Final = 0.02  # of the largest charge of a file: below it a relative difference says nothing
-
-
-def load(name: str) -> ModuleType:
-    """A module beside this one, which is a script and no package."""
-    path = HERE / f"{name}.py"
-    described = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
-    if described is None or described.loader is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(described)
-    # Dataclasses look their module up by its name.
-    sys.modules[described.name] = module
-    described.loader.exec_module(module)
-    return module
 
 
 def cpu_second() -> float:
@@ -116,7 +103,7 @@ def _apart(path: Path, number: int, what: str = "measure") -> dict[str, Any]:
 def run(*, quick: bool = False, peers: bool = False) -> dict[str, Any]:
     """All figures, as one object."""
     with tempfile.TemporaryDirectory() as folder:
-        path = load("arbin_csv").write_arbin_csv(Path(folder) / "arbin_500k.csv")
+        path = load_script("arbin_csv").write_arbin_csv(Path(folder) / "arbin_500k.csv")
         runs = 3 if quick else 5
         ours = _apart(path, runs)
         others = _peers(path, runs) if peers else {}
@@ -179,7 +166,7 @@ def _counted() -> list[dict[str, Any]]:
 
 def _native() -> list[dict[str, Any]]:
     """What peers make of real files, against ours; empty without the data."""
-    environment, rows = load("peers/environment"), []
+    environment, rows = load_script("peers/environment"), []
     for name, readers in _NATIVE.items():
         path = _data() / name
         if not path.is_file():
@@ -201,7 +188,7 @@ def _figure(
 
 
 def _peers(path: Path, runs: int) -> dict[str, Any]:
-    environment = load("peers/environment")
+    environment = load_script("peers/environment")
     return {who: environment.measure(who, str(path), str(runs)) for who in _PEERS}
 
 
@@ -285,7 +272,7 @@ def scans(row_counts: tuple[int, ...]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "arbin.csv"
         for count in row_counts:
-            load("arbin_csv").write_arbin_csv(path, cycles=count // 1000)
+            load_script("arbin_csv").write_arbin_csv(path, cycles=count // 1000)
             told = _apart(path, count, "scan")
             for name, unit in (("cpu_s", "s"), ("rss_mb", "MB")):
                 figure = _figure(f"readers.growth.scan_{count}.{name}", told[name], unit)
@@ -313,12 +300,12 @@ def growth(row_counts: tuple[int, ...]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         for count in row_counts:
             path = Path(folder) / "arbin.csv"
-            load("arbin_csv").write_arbin_csv(path, cycles=count // 1000)
+            load_script("arbin_csv").write_arbin_csv(path, cycles=count // 1000)
             told = _apart(path, 1)
             for name, unit in (("read_s", "s"), ("tables_s", "s"), ("rss_mb", "MB")):
                 figure = _figure(f"readers.growth.rows_{count}.{name}", told[name], unit)
                 figures.append({**figure, "data": f"generated Arbin text, {count:,} rows, seed 7"})
-        load("arbin_csv").write_arbin_csv(path)
+        load_script("arbin_csv").write_arbin_csv(path)
         for count in _PIECES_ROWS:
             told = _apart(path, count, "pieces")
             for name, unit in (("tables_s", "s"), ("rss_mb", "MB")):

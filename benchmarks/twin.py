@@ -13,18 +13,17 @@ the ratio stands against our own earlier measurement, named with its date. What 
 the duty stands beside the times. Errors against PyBaMM, LG HG2 and NASA are `twin_checks.py`'s.
 """
 
-import importlib.util
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
 
+from cellwarden.cli.bench import load_script
 from cellwarden.errors import UnavailableError, UsageError
 from cellwarden.physics import fleet
 from cellwarden.physics.circuit import Circuit
@@ -47,19 +46,6 @@ _ALIKE: Final = {
     "phase_shifted": False,
 }
 Figure = dict[str, Any]
-
-
-def load(name: str) -> ModuleType:
-    """A module beside this one, which is a script and no package."""
-    path = HERE / f"{name}.py"
-    described = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
-    if described is None or described.loader is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(described)
-    # Dataclasses look their module up by its name.
-    sys.modules[described.name] = module
-    described.loader.exec_module(module)
-    return module
 
 
 def data_folder() -> Path:
@@ -228,7 +214,7 @@ def against_blast(
 
 def run(*, quick: bool = False, peers: bool = False) -> dict[str, Any]:
     """All figures, as one object."""
-    checks, runs = load("twin_checks"), 1 if quick else 3
+    checks, runs = load_script("twin_checks"), 1 if quick else 3
     duty, climate, source = honolulu_car()
     others = _peers(duty, climate, quick=quick) if peers else {}
     pybamm = others.pop("pybamm", None)
@@ -253,7 +239,7 @@ def run(*, quick: bool = False, peers: bool = False) -> dict[str, Any]:
 
 def _peers(duty: Duty, climate: Climate, *, quick: bool) -> dict[str, dict[str, Any]]:
     """What each peer says; one that cannot be built here is left out, with a word."""
-    environment = load("peers/environment")
+    environment = load_script("peers/environment")
     told = {}
     with tempfile.TemporaryDirectory() as folder:
         year, power = Path(folder) / "year.npz", Path(folder) / "power.npz"

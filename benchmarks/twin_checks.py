@@ -16,18 +16,16 @@ Everything that is fitted is fitted on other records than those that are scored.
   off (33, 34) are left out: their capacities are of different tests.
 """
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import duckdb
 import numpy as np
 from scipy.optimize import least_squares, nnls
 
+from cellwarden.cli.bench import load_script
 from cellwarden.domain import CHEMISTRIES
 from cellwarden.domain.units import GAS_CONSTANT
 from cellwarden.physics import aging as agings
@@ -48,18 +46,6 @@ _NASA: Final = {
     "4 °C, 1 A": ("B0045", "B0046", "B0047"),
 }
 _WHOLE: Final = 0.5  # of the first capacity: a test below it was broken off
-
-
-def load(name: str) -> ModuleType:
-    """A module beside this one, which is a script and no package."""
-    path = HERE / f"{name}.py"
-    described = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
-    if described is None or described.loader is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(described)
-    sys.modules[described.name] = module
-    described.loader.exec_module(module)
-    return module
 
 
 def row(check: str, value: float, unit: str, data: str, text: str, *, figure: bool = False) -> Row:
@@ -244,7 +230,7 @@ def against_drives(*, quick: bool) -> list[Row]:
     """LG HG2's random drives, voltage under the measured current."""
     from cellwarden.health.soc_identify import identify, predict_volt
 
-    soc = load("soc")
+    soc = load_script("soc")
     runs = [run for run in soc.lg_runs() if run.fold >= 0]
     learnt = [run for run in runs if run.name.endswith("Mixed1")]
     others = [run for run in runs if run not in learnt]

@@ -1,12 +1,10 @@
 """The benchmarks' own parts, in a checkout: what they say must be true before it is timed."""
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from cellwarden.cli.bench import load_script
 from cellwarden.features import cycle_table, steps
 from cellwarden.readers import read
 
@@ -14,20 +12,8 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PEERS = sorted(path.parent for path in BENCHMARKS.glob("peers/*/measure.py"))
 
 
-def _load(name: str) -> ModuleType:
-    described = importlib.util.spec_from_file_location(
-        f"benchmark_{name}", BENCHMARKS / f"{name}.py"
-    )
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    sys.modules[described.name] = module
-    described.loader.exec_module(module)
-    return module
-
-
 def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
-    write = _load("arbin_csv").write_arbin_csv
+    write = load_script("arbin_csv").write_arbin_csv
     one, same, other = (
         write(tmp_path / f"{name}.csv", cycles=2, points=100, seed=seed).read_bytes()
         for name, seed in (("one", 7), ("same", 7), ("other", 8))
@@ -37,7 +23,7 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
 
 
 def test_the_generated_file_reads_as_the_cell_it_was_made_from(tmp_path: Path) -> None:
-    module = _load("arbin_csv")
+    module = load_script("arbin_csv")
     series = read(module.write_arbin_csv(tmp_path / "arbin.csv", cycles=4))
     assert len(series) == 4000
     table = steps(series)
@@ -55,8 +41,8 @@ def test_the_generated_file_reads_as_the_cell_it_was_made_from(tmp_path: Path) -
 
 
 def test_one_measurement_tells_times_and_what_was_made(tmp_path: Path) -> None:
-    path = _load("arbin_csv").write_arbin_csv(tmp_path / "arbin.csv", cycles=2, points=200)
-    readers = _load("readers")
+    path = load_script("arbin_csv").write_arbin_csv(tmp_path / "arbin.csv", cycles=2, points=200)
+    readers = load_script("readers")
     told = readers.measure(str(path), 1)
     assert (told["row_count"], told["step_count"]) == (400, 10)
     row = readers._agreement("cellwarden", "counters", told, readers._truth(path))
@@ -64,8 +50,8 @@ def test_one_measurement_tells_times_and_what_was_made(tmp_path: Path) -> None:
 
 
 def test_a_record_in_pieces_has_all_its_cycles(tmp_path: Path) -> None:
-    path = _load("arbin_csv").write_arbin_csv(tmp_path / "arbin.csv", cycles=2, points=200)
-    assert _load("readers").measure_pieces(str(path), 4000)["cycle_count"] == 20
+    path = load_script("arbin_csv").write_arbin_csv(tmp_path / "arbin.csv", cycles=2, points=200)
+    assert load_script("readers").measure_pieces(str(path), 4000)["cycle_count"] == 20
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda path: path.name)

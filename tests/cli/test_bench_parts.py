@@ -1,12 +1,11 @@
 """Parts of a long benchmark, with a script that really runs."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
+from cellwarden.cli.bench import load_script
 from cellwarden.cli.bench_parts import Parts, notes
 from cellwarden.errors import UsageError
 
@@ -78,14 +77,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.mark.parametrize("name", ["health", "nets", "field", "hybrid", "transfer"])
 def test_the_long_parts_of_a_bench_are_saved_and_no_others(name: str) -> None:
-    described = importlib.util.spec_from_file_location(
-        f"bench_of_{name}", BENCHMARKS / f"{name}.py"
-    )
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    sys.modules[described.name] = module  # a dataclass asks for its own module
-    described.loader.exec_module(module)
+    module = load_script(name)
     saved = module.PARTS.saved()
     assert set(saved) == module.PARTS.long
     for part in saved.values():

@@ -1,7 +1,5 @@
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -10,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from cellwarden.cli.bench import load_script
 from cellwarden.control.balance import Balanced, Balancing, Levelling, balancing_of, step
 from cellwarden.control.bleed import Bleed
 from cellwarden.domain import CHEMISTRIES, Board, Charge, Condition
@@ -26,13 +25,7 @@ SHARP = Condition(np.full(4, 50.0), np.ones(4), np.full(4, 0.05))
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "balancing.py"
-    described = importlib.util.spec_from_file_location("benchmark_balancing", path)
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
+    return load_script("balancing")
 
 
 def levelled(

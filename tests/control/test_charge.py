@@ -1,7 +1,5 @@
-import importlib.util
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from types import ModuleType
 from typing import Final
 
@@ -10,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellwarden.cli.bench import load_script
 from cellwarden.control.charge import Asked, Wish, step
 from cellwarden.control.charge_settings import (
     Charged,
@@ -292,13 +291,7 @@ def test_who_has_time_is_charged_gently_and_who_has_none_is_told_how_late() -> N
 
 @pytest.fixture(scope="module")
 def bench_script() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "charging.py"
-    described = importlib.util.spec_from_file_location("benchmark_charging", path)
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
+    return load_script("charging")
 
 
 def test_a_gentle_charge_in_the_cold_plates_nothing_where_a_plain_one_does(

@@ -1,7 +1,5 @@
-import importlib.util
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from cellwarden.cli.bench import load_script
 from cellwarden.control.limits import Known, Limited, capability, limits_of, step
 from cellwarden.domain import (
     CHEMISTRIES,
@@ -281,12 +280,7 @@ def test_every_horizon_is_told_on_request_and_no_reading_means_no_current() -> N
 
 
 def test_the_allowance_keeps_a_cold_and_nearly_empty_pack_inside_where_a_curve_does_not() -> None:
-    path = Path(__file__).parents[2] / "benchmarks" / "limits.py"
-    described = importlib.util.spec_from_file_location("benchmark_limits", path)
-    assert described is not None
-    assert described.loader is not None
-    bench = importlib.util.module_from_spec(described)
-    described.loader.exec_module(bench)
+    bench = load_script("limits")
     ours, curve = bench.driven("limits", 60.0), bench.driven("curve", 60.0)
     assert ours["outside_second"] == 0.0
     assert curve["outside_second"] > 1.0

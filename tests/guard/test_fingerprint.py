@@ -1,6 +1,5 @@
 """Prints know cells again: made cells with known spreads, and the pulses of the twin."""
 
-import importlib.util
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cellwarden.cli.bench import load_script
 from cellwarden.domain import Frames
 from cellwarden.errors import UsageError
 from cellwarden.features.response import answer_edges
@@ -163,11 +163,7 @@ def test_cells_that_are_nearly_the_same_are_not_taken_to_the_last_digit() -> Non
 
 
 def test_the_typical_covariances_are_those_of_the_measured_cells() -> None:
-    described = importlib.util.spec_from_file_location("fingerprint_bench", BENCH)
-    assert described is not None
-    assert described.loader is not None
-    bench = importlib.util.module_from_spec(described)
-    described.loader.exec_module(bench)
+    bench = load_script("fingerprint")
     try:
         measured = [bench.visits_of(group) for group in bench.GROUPS]
     except UsageError:

@@ -1,22 +1,18 @@
 """`cellwarden bench field` makes its tables and figures of the rows that its parts give."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from cellwarden.cli.bench import load_script
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    described = importlib.util.spec_from_file_location("benchmark_field", BENCHMARKS / "field.py")
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
+    return load_script("field")
 
 
 def test_the_twins_imbalance_is_told_within_a_few_hundredths_of_an_ampere_hour(

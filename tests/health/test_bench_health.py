@@ -1,12 +1,12 @@
 """The saved page of `cellwarden bench health` says what the bench says now."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from cellwarden import datasets
+from cellwarden.cli.bench import load_script
 from cellwarden.health import tasks
 from cellwarden.health.algorithms import ALGORITHMS, named
 from cellwarden.health.scoring import evaluate, score
@@ -16,12 +16,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    described = importlib.util.spec_from_file_location("benchmark_health", BENCHMARKS / "health.py")
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
+    return load_script("health")
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """What `cellwarden bench nets` runs and how it tells it."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from cellwarden.cli.bench import load_script
 from cellwarden.health.algorithms import ALGORITHMS, named
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -15,12 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "nets.md"
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    described = importlib.util.spec_from_file_location("benchmark_nets", BENCHMARKS / "nets.py")
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
+    return load_script("nets")
 
 
 def test_every_name_is_an_algorithm_and_every_reader_of_curves_is_run(bench: ModuleType) -> None:

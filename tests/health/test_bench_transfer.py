@@ -1,12 +1,11 @@
 """The bench of transfer: what was fixed beforehand, and how its figures count."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from cellwarden.cli.bench import load_script
 from cellwarden.errors import UsageError
 from cellwarden.health import domains
 
@@ -15,15 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    described = importlib.util.spec_from_file_location(
-        "benchmark_transfer", ROOT / "benchmarks" / "transfer.py"
-    )
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    sys.modules["benchmark_transfer"] = module  # its dataclass asks for its own module
-    described.loader.exec_module(module)
-    return module
+    return load_script("transfer")
 
 
 def test_the_method_was_chosen_on_targets_that_no_pair_has(bench: ModuleType) -> None:

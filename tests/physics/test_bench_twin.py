@@ -1,13 +1,12 @@
 """`cellwarden bench twin`: what it compares is the same duty, and what it fits can be fitted."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from cellwarden.cli.bench import load_script
 from cellwarden.domain import CHEMISTRIES
 from cellwarden.physics.aging import Law
 from cellwarden.physics.circuit import circuit_of, open_circuit_voltage
@@ -17,26 +16,14 @@ from cellwarden.physics.duty import DUTIES
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def load(name: str) -> ModuleType:
-    described = importlib.util.spec_from_file_location(
-        f"benchmark_{name}", BENCHMARKS / f"{name}.py"
-    )
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    sys.modules[described.name] = module
-    described.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    return load("twin")
+    return load_script("twin")
 
 
 @pytest.fixture(scope="module")
 def checks() -> ModuleType:
-    return load("twin_checks")
+    return load_script("twin_checks")
 
 
 def test_a_peer_gets_the_duty_that_the_twin_gets(bench: ModuleType) -> None:

@@ -1,6 +1,5 @@
 """The long benchmark; its figures are saved with the commit and the day they come from."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -8,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from cellwarden.cli.bench import load_script
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,13 +18,7 @@ def test_growth_is_measured_and_saved() -> None:
     os.environ.setdefault(
         "OPENSSL_CONF", str(ROOT / "src" / "cellwarden" / "trust" / "openssl.cnf")
     )
-    described = importlib.util.spec_from_file_location(
-        "benchmark_growth", ROOT / "benchmarks" / "growth.py"
-    )
-    assert described is not None
-    assert described.loader is not None
-    growth = importlib.util.module_from_spec(described)
-    described.loader.exec_module(growth)
+    growth = load_script("growth")
     told = growth.run()
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -1,6 +1,5 @@
 """From a file of fifty million rows to its tables of cycles; figures saved with commit and day."""
 
-import importlib.util
 import json
 import subprocess
 import time
@@ -8,19 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from cellwarden.cli.bench import load_script
+
 ROOT = Path(__file__).parents[2]
 ROW_COUNTS = (500_000, 5_000_000, 50_000_000)
 
 
 @pytest.mark.soak
 def test_fifty_million_rows_become_cycles_in_bounded_memory() -> None:
-    described = importlib.util.spec_from_file_location(
-        "benchmark_readers", ROOT / "benchmarks" / "readers.py"
-    )
-    assert described is not None
-    assert described.loader is not None
-    readers = importlib.util.module_from_spec(described)
-    described.loader.exec_module(readers)
+    readers = load_script("readers")
     figures = readers.scans(ROW_COUNTS)
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True

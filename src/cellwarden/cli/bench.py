@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from cellwarden.errors import UsageError
 
-__all__ = ["bench_command"]
+__all__ = ["bench_command", "load_script"]
 
 
 def bench_command(name: str, *, as_json: bool, quick: bool, peers: bool = False) -> None:
@@ -23,7 +24,7 @@ def bench_command(name: str, *, as_json: bool, quick: bool, peers: bool = False)
     Raises:
         UsageError: no such benchmark, one that has no peers, or not in a checkout.
     """
-    script = _script(name)
+    script = load_script(name)
     if peers and "peers" not in inspect.signature(script.run).parameters:
         raise UsageError(f"{name} is not run against peers", hint="Leave --peers out.")
     told: dict[str, Any] = script.run(quick=quick, **({"peers": True} if peers else {}))
@@ -46,7 +47,12 @@ def bench_command(name: str, *, as_json: bool, quick: bool, peers: bool = False)
         console.print(line)
 
 
-def _script(name: str) -> ModuleType:
+def load_script(name: str) -> ModuleType:
+    """A script of the checkout's `benchmarks`, which are no package.
+
+    Raises:
+        UsageError: there is none of that name, or no checkout.
+    """
     folder = Path(__file__).parents[3] / "benchmarks"
     path = folder / f"{name}.py"
     if not path.is_file():
@@ -54,9 +60,10 @@ def _script(name: str) -> ModuleType:
         raise UsageError(
             f"there is no benchmark {name!r}", hint=f"In a checkout there are: {known}."
         )
-    described = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
+    described = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
     if described is None or described.loader is None:
         raise UsageError(f"{path} cannot be loaded", hint="Check the file.")
     module = importlib.util.module_from_spec(described)
+    sys.modules[described.name] = module  # dataclasses look their module up by its name
     described.loader.exec_module(module)
     return module
