@@ -29,7 +29,7 @@ def let_in(  # noqa: PLR0917  what is let in, by whom, for what
     folder: Path, by: Certified, name: str, purpose: str, content: bytes, end: str = ".cbor",
     at: float = NOW,
 ) -> None:  # fmt: skip
-    grant = Grant(name, digest(content), purpose, at)
+    grant = Grant(name, digest(content), purpose, at, folder.name)
     kept = None if purpose == "order" else content
     install_model(folder, name, sign_grant(grant, by.key, by.certificate), kept, end)
 

@@ -11,7 +11,7 @@ import pytest
 
 from cellwarden.domain import FREE, Curb
 from cellwarden.edge.clock import TrustedClock
-from cellwarden.edge.orders import JUDGED_COUNT, REPORT_COUNT, OrderDesk
+from cellwarden.edge.orders import JUDGED_COUNT, REPORT_COUNT, OrderDesk, kept_roots
 from cellwarden.edge.outbox import Outbox
 from cellwarden.edge.transport import CallCourier
 from cellwarden.errors import UnavailableError
@@ -193,6 +193,20 @@ def test_a_revoked_issuer_is_known_as_soon_as_the_list_comes_and_stays_known(
     with desk(tmp_path) as here:
         (outcome,) = here.hear(post(told))
         assert outcome.reason is Reason.FOREIGN_ISSUER
+
+
+def test_what_is_read_at_the_start_knows_of_the_revocations_that_were_heard(
+    tmp_path: Path, ann: Certified
+) -> None:
+    authority = fleet().authority
+    listed = authority.revocations([ann.certificate.serial_number], utc(NOW))
+    with desk(tmp_path) as here:
+        here.hear(post(revoked=listed))
+    with closing(Outbox(tmp_path / "outbox.sqlite", KEY)) as outbox:
+        roots = kept_roots(outbox, authority.certificate)
+        assert ann.certificate.serial_number in roots.revoked
+        with closing(Outbox(tmp_path / "new.sqlite", KEY)) as fresh:
+            assert not kept_roots(fresh, authority.certificate).revoked
 
 
 def test_an_order_counts_only_when_it_is_on_disk(tmp_path: Path, ann: Certified) -> None:

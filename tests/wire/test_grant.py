@@ -13,7 +13,7 @@ from cellwarden.wire.grant import GRANT_TYPE, Grant, open_grant, sign_grant
 from trust.making import NOW, Certified, authority, certify, fleet
 
 CHIEF = Identity("operator", "chief", "administrator")
-GRANT = Grant("soc-x", "ab" * 32, "soc", NOW)
+GRANT = Grant("soc-x", "ab" * 32, "soc", NOW, "pack-1")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,12 @@ def granted(by: Certified, grant: Grant = GRANT) -> bytes:
 
 
 def test_an_administrators_grant_is_believed(chief: Certified) -> None:
-    assert open_grant(granted(chief), fleet().roots, NOW) == GRANT
+    assert open_grant(granted(chief), "pack-1", fleet().roots, NOW) == GRANT
+
+
+def test_a_grant_is_of_use_to_its_device_alone(chief: Certified) -> None:
+    with pytest.raises(IdentityError, match="pack-1's"):
+        open_grant(granted(chief), "pack-2", fleet().roots, NOW)
 
 
 @pytest.mark.parametrize(
@@ -40,19 +45,19 @@ def test_an_administrators_grant_is_believed(chief: Certified) -> None:
 )
 def test_nobody_else_may_grant(identity: Identity) -> None:
     with pytest.raises(IdentityError, match="may not grant"):
-        open_grant(granted(certify(fleet().authority, identity)), fleet().roots, NOW)
+        open_grant(granted(certify(fleet().authority, identity)), "pack-1", fleet().roots, NOW)
 
 
 def test_a_grant_of_another_authority_or_of_somebody_revoked_is_not_believed(
     chief: Certified,
 ) -> None:
     with pytest.raises(IdentityError):
-        open_grant(granted(certify(authority("Other"), CHIEF)), fleet().roots, NOW)
+        open_grant(granted(certify(authority("Other"), CHIEF)), "pack-1", fleet().roots, NOW)
     listed = fleet().authority.revocations([chief.certificate.serial_number], utc(NOW))
     with pytest.raises(IdentityError, match="revoked"):
-        open_grant(granted(chief), Roots(fleet().authority.certificate, listed), NOW)
+        open_grant(granted(chief), "pack-1", Roots(fleet().authority.certificate, listed), NOW)
     with pytest.raises(IdentityError):
-        open_grant(granted(chief), fleet().roots, NOW + 400 * 86_400)
+        open_grant(granted(chief), "pack-1", fleet().roots, NOW + 400 * 86_400)
 
 
 def test_with_another_certificate_beside_it_a_grant_is_not_believed(chief: Certified) -> None:
@@ -60,7 +65,7 @@ def test_with_another_certificate_beside_it_a_grant_is_not_believed(chief: Certi
     signed = from_cbor(granted(chief), "x")[0]
     certificate = from_cbor(granted(other), "x")[1]
     with pytest.raises(IdentityError, match="another"):
-        open_grant(to_cbor([signed, certificate]), fleet().roots, NOW)
+        open_grant(to_cbor([signed, certificate]), "pack-1", fleet().roots, NOW)
 
 
 def test_with_any_bit_turned_a_grant_is_not_believed(chief: Certified) -> None:
@@ -72,7 +77,7 @@ def test_with_any_bit_turned_a_grant_is_not_believed(chief: Certified) -> None:
         told = bytearray(whole)
         told[bit // 8] ^= 1 << bit % 8
         with pytest.raises(Error) as refused:
-            open_grant(bytes(told), fleet().roots, NOW)
+            open_grant(bytes(told), "pack-1", fleet().roots, NOW)
         assert isinstance(refused.value, DataError | IdentityError | SealError)
 
     law()
@@ -85,7 +90,7 @@ def test_what_is_no_grant_is_refused(chief: Certified) -> None:
     der = from_cbor(granted(chief), "x")[1]
     for told in (other, empty):
         with pytest.raises(DecodeError):
-            open_grant(to_cbor([told, der]), fleet().roots, NOW)
+            open_grant(to_cbor([told, der]), "pack-1", fleet().roots, NOW)
     for grant in (
         replace(GRANT, purpose="anything"),
         replace(GRANT, digest="ab"),
@@ -93,6 +98,6 @@ def test_what_is_no_grant_is_refused(chief: Certified) -> None:
         replace(GRANT, issued_unix_time_second=float("inf")),
     ):
         with pytest.raises(DecodeError):
-            open_grant(granted(chief, grant), fleet().roots, NOW)
+            open_grant(granted(chief, grant), "pack-1", fleet().roots, NOW)
     with pytest.raises(DecodeError):
-        open_grant(to_cbor(7), fleet().roots, NOW)
+        open_grant(to_cbor(7), "pack-1", fleet().roots, NOW)

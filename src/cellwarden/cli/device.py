@@ -89,7 +89,7 @@ def allow_command(home: Home, name: str, file: Path | None, purpose: str, sha256
     folder = home.device(name)
     if not folder.is_dir():
         raise UsageError(f"there is no device {name}", hint="Run `cellwarden enrol NAME`.")
-    grant = sign_grant(Grant(title, told, purpose, time.time()), key, certificate)
+    grant = sign_grant(Grant(title, told, purpose, time.time(), name), key, certificate)
     used = None if purpose == "order" else content
     install_model(folder, title, grant, used, "" if file is None else file.suffix)
     roots = Roots(load_certificate((folder / "ca.crt").read_bytes()))

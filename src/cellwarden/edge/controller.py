@@ -40,7 +40,7 @@ from cellwarden.edge.frame_queue import FrameQueue
 from cellwarden.edge.inference import ChargeSense, HealthSense, StrangeSense, senses
 from cellwarden.edge.live import open_live
 from cellwarden.edge.models import Models, load_models
-from cellwarden.edge.orders import OrderDesk
+from cellwarden.edge.orders import OrderDesk, kept_roots
 from cellwarden.edge.outbox import Outbox
 from cellwarden.edge.outputs.background import Background
 from cellwarden.edge.outputs.config import open_outputs, read_outputs
@@ -162,7 +162,7 @@ class Controller:
         transport = self._stack.enter_context(closing(open_transport(folder)))
         authority = load_certificate((folder / "ca.crt").read_bytes())
         clock = TrustedClock()
-        models = load_models(folder, Roots(authority), clock.now())
+        models = load_models(folder, kept_roots(outbox, authority), clock.now())
         speaks_for = frozenset(config.orders.hub_speaks_for)
         rules = Rules(device.name, told.room, models.obeyed, speaks_for)
         latest = device.certificate.not_valid_after_utc.timestamp()

@@ -111,13 +111,16 @@ def install_model(folder: Path, name: str, grant: bytes, content: bytes | None, 
 
 
 def load_models(folder: Path, roots: Roots, now: float) -> Models:
-    """The models of a device's folder; of several for one purpose the one granted last."""
+    """The models of a device's folder, which bears its name.
+
+    Of several for one purpose it is the one granted last.
+    """
     place = folder / _FOLDER
     granted: list[tuple[Grant, Path]] = []
     troubles: list[str] = []
     for path in sorted(place.glob("*.grant")):
         try:
-            granted.append((open_grant(_read(path), roots, now), path))
+            granted.append((open_grant(_read(path), folder.name, roots, now), path))
         except Error as error:
             troubles.append(f"{path.name}: {error}")
     granted.sort(key=lambda one: one[0].issued_unix_time_second)

@@ -37,11 +37,21 @@ from cellwarden.wire.obedience import (
 )
 from cellwarden.wire.order import Delivery, Order, Post, digest_of
 
-__all__ = ["JUDGED_COUNT", "REPORT_COUNT", "OrderDesk"]
+__all__ = ["JUDGED_COUNT", "REPORT_COUNT", "OrderDesk", "kept_roots"]
 
 JUDGED_COUNT: Final = 32  # of one post
 REPORT_COUNT: Final = 64
 _NAME: Final = "orders"
+
+
+def kept_roots(outbox: Outbox, authority: x509.Certificate) -> Roots:
+    """Whom to believe, with the revocations that this device has heard of.
+
+    Raises:
+        DecodeError: what was kept is not ours.
+    """
+    kept = outbox.kept(_NAME)
+    return Roots(authority, b"" if kept is None else _hear(kept)[2])
 
 
 class OrderDesk:

@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography import x509
 
-from cellwarden.errors import DecodeError
+from cellwarden.errors import DecodeError, IdentityError
 from cellwarden.trust.envelope import SigningKey, from_cbor, to_cbor
 from cellwarden.trust.identity import Roots
 from cellwarden.trust.warrant import open_warrant, sign_warrant
@@ -27,12 +27,13 @@ _DIGEST_LETTERS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Which model, and what it may be used for."""
+    """Which model, what it may be used for, and by which device."""
 
     name: str
     digest: str
     purpose: str
     issued_unix_time_second: float
+    device: str
 
     def payload(self) -> bytes:
         """The bytes that are signed."""
@@ -42,6 +43,7 @@ class Grant:
                 "digest": self.digest,
                 "purpose": self.purpose,
                 "issued_unix_time_second": float(self.issued_unix_time_second),
+                "device": self.device,
             }
         )
 
@@ -51,14 +53,18 @@ def sign_grant(grant: Grant, key: SigningKey, certificate: x509.Certificate) -> 
     return sign_warrant(grant.payload(), GRANT_TYPE, key, certificate)
 
 
-def open_grant(encoded: bytes, roots: Roots, now: float) -> Grant:
+def open_grant(encoded: bytes, device: str, roots: Roots, now: float) -> Grant:
     """A grant that is to be believed now.
 
     Raises:
         DecodeError: it is none.
-        TrustError: an administrator of our authority has not signed it, or it was altered.
+        TrustError: an administrator of our authority has not signed it, it was altered, or it is
+            another device's.
     """
-    return _hear(open_warrant(encoded, GRANT_TYPE, _NAMED, roots, now))
+    grant = _hear(open_warrant(encoded, GRANT_TYPE, _NAMED, roots, now))
+    if grant.device != device:
+        raise IdentityError(f"this grant is {grant.device}'s", hint="Grant it to this device.")
+    return grant
 
 
 def _hear(payload: bytes) -> Grant:
@@ -68,6 +74,7 @@ def _hear(payload: bytes) -> Grant:
             "digest": str(digest),
             "purpose": str(purpose),
             "issued_unix_time_second": float(issued),
+            "device": str(device),
             **rest,
         } if (
             not rest
@@ -76,7 +83,7 @@ def _hear(payload: bytes) -> Grant:
             and purpose in PURPOSES
             and 0.0 <= issued < inf
         ):
-            return Grant(name, digest, purpose, issued)
+            return Grant(name, digest, purpose, issued, device)
         case _:
             raise _no_grant()
 
